@@ -1,0 +1,122 @@
+"""The error tree: every leaf has one gRPC status, one HTTP code, and a message that says what to do next.
+
+EdgewiseError
+|- InvalidInput          INVALID_ARGUMENT     the request is at fault
+|  |- TooLarge                                  ... because of its size
+|  |- ContextOverflow                           ... because it does not fit the model's context window
+|- NotFound              NOT_FOUND
+|- Conflict              ALREADY_EXISTS       the place is taken: a data directory, an address, a request id
+|- Unauthenticated       UNAUTHENTICATED
+|- Withheld              FAILED_PRECONDITION  it may not leave the device, and nothing else could answer
+|- NotReady              FAILED_PRECONDITION  something must be set up first: a model, a key, a price
+|- OverBudget            RESOURCE_EXHAUSTED   the request's own money ran out
+|- Overloaded            RESOURCE_EXHAUSTED   try again after `retry_after_s`
+|- DeadlineExceeded      DEADLINE_EXCEEDED
+|- Cancelled             CANCELLED
+|- EdgeUnavailable       UNAVAILABLE          the edge node is down or crashed
+|- CloudUnavailable      UNAVAILABLE          the cloud cannot be used now, or at all; transient ones may pass
+|- Internal              INTERNAL             a fault of ours
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import grpc
+
+
+class EdgewiseError(Exception):
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    http: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+    @property
+    def reason(self) -> str:
+        """The name of this error on the wire."""
+        return type(self).__name__
+
+
+class InvalidInput(EdgewiseError):
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    http = 400
+
+
+class TooLarge(InvalidInput):
+    http = 413
+
+
+class ContextOverflow(InvalidInput):
+    """The prompt and the wanted answer do not fit the context window; the message has the numbers."""
+
+
+class NotFound(EdgewiseError):
+    code = grpc.StatusCode.NOT_FOUND
+    http = 404
+
+
+class Conflict(EdgewiseError):
+    code = grpc.StatusCode.ALREADY_EXISTS
+    http = 409
+
+
+class Unauthenticated(EdgewiseError):
+    code = grpc.StatusCode.UNAUTHENTICATED
+    http = 401
+
+
+class Withheld(EdgewiseError):
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    http = 403
+
+
+class NotReady(EdgewiseError):
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    http = 503
+
+
+class OverBudget(EdgewiseError):
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    http = 402
+
+
+class Overloaded(EdgewiseError):
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    http = 429
+
+
+class DeadlineExceeded(EdgewiseError):
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    http = 504
+
+
+class Cancelled(EdgewiseError):
+    code = grpc.StatusCode.CANCELLED
+    http = 499
+
+
+class EdgeUnavailable(EdgewiseError):
+    code = grpc.StatusCode.UNAVAILABLE
+    http = 503
+
+
+class CloudUnavailable(EdgewiseError):
+    code = grpc.StatusCode.UNAVAILABLE
+    http = 502
+
+
+class Internal(EdgewiseError):
+    code = grpc.StatusCode.INTERNAL
+    http = 500
+
+
+LEAVES: dict[str, type[EdgewiseError]] = {
+    leaf.__name__: leaf
+    for leaf in (
+        InvalidInput, TooLarge, ContextOverflow, NotFound, Conflict, Unauthenticated, Withheld, NotReady, OverBudget,
+        Overloaded, DeadlineExceeded, Cancelled, EdgeUnavailable, CloudUnavailable, Internal,
+    )
+}  # fmt: skip

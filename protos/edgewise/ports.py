@@ -1,0 +1,49 @@
+"""What an edge or a cloud must do. Either side may be this process, a child process or a server far away."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol, TypeVar
+
+from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
+
+PromptT_contra = TypeVar("PromptT_contra", contravariant=True)
+QueryT_contra = TypeVar("QueryT_contra", contravariant=True)
+
+
+class Generator(Protocol[PromptT_contra]):
+    def generate(self, prompt: PromptT_contra, options: Options) -> AsyncIterator[Chunk | Completion]:
+        """Chunks as they come, then one Completion, or an EdgewiseError; closing the iterator stops the work."""
+        ...
+
+
+class Retriever(Protocol[QueryT_contra]):
+    async def retrieve(self, query: QueryT_contra) -> Findings:
+        """The passages nearest to the query, best first; none when nothing is there."""
+        ...
+
+
+class Side(Generator[PromptT_contra], Retriever[QueryT_contra], Protocol[PromptT_contra, QueryT_contra]):
+    """A place that can answer."""
+
+    async def status(self) -> SideStatus: ...
+
+
+class Scorer(Protocol):
+    async def score(self, prompt: Prompt, continuations: tuple[str, ...]) -> tuple[float, ...]:
+        """The sum of the natural-log probabilities of each continuation's tokens after the prompt."""
+        ...
+
+
+class Embedder(Protocol):
+    async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
+        """One L2-normalised vector a text."""
+        ...
+
+
+class Edge(Side[Prompt, Query], Scorer, Embedder, Protocol):
+    """The device: it sees everything, so its ports take plain prompts."""
+
+
+class Cloud(Side[Released[Prompt], Released[Query]], Protocol):
+    """Off the device: its ports take only what was released."""

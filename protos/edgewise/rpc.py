@@ -1,0 +1,199 @@
+"""What the three gRPC servers share: one way from bytes to a handler, typed errors, authentication, health, reflection.
+
+A handler takes a parsed message and the call's context. It returns a message, or yields several, or raises an
+EdgewiseError; anything else that it raises is a fault of ours and becomes INTERNAL with a line in the log.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from grpc_health.v1 import _async as health_aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from edgewise.errors import Conflict, EdgewiseError, Internal, NotReady, Overloaded, Unauthenticated
+from edgewise.wire import MAX_MESSAGE_BYTES, message_class, parse, status_metadata
+
+log = logging.getLogger(__name__)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.enable_retries", 0),
+)
+_SERVER_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of the contract, and the object whose methods have the names of its rpcs."""
+
+    descriptor: ServiceDescriptor
+    servicer: object
+
+
+class Admission:
+    """At most `limit` calls at once; one more is refused at once with the time after which to try again."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._running = 0
+
+    def __enter__(self) -> None:
+        if self._running >= self._limit:
+            raise Overloaded(f"{self._limit} calls are running already; try again in a second", retry_after_s=1.0)
+        self._running += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._running -= 1
+
+
+class _Token(grpc.aio.ServerInterceptor[Any, Any]):
+    """Refuses every call but health checks without `authorization: Bearer TOKEN`, before a byte of its body is read."""
+
+    def __init__(self, token: str) -> None:
+        self._wanted = f"Bearer {token}".encode()
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any]:
+        given = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
+        given_bytes = given if isinstance(given, bytes) else given.encode()
+        is_health = handler_call_details.method.startswith("/grpc.health.v1.")
+        handler = await continuation(handler_call_details)
+        if is_health or hmac.compare_digest(given_bytes, self._wanted):
+            return handler
+        return _refusal(handler)
+
+
+def _refusal(handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+    async def refuse(_: object, context: Context) -> None:
+        error = Unauthenticated("send the token of the data directory as metadata `authorization: Bearer TOKEN`")
+        await _abort(context, error)
+
+    # grpc picks the kind of call by these flags, so a refusal has to be of the kind of what it refuses.
+    kinds = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }
+    streams = (bool(handler and handler.request_streaming), bool(handler and handler.response_streaming))
+    return kinds[streams](refuse)
+
+
+async def start_server(
+    services: Sequence[Service],
+    address: str,
+    *,
+    token: str = "",
+    max_concurrent_calls: int = 64,
+    credentials: grpc.ServerCredentials | None = None,
+) -> tuple[grpc.aio.Server, str]:
+    """A started server, and the address it really has (port 0 picks a free one).
+
+    `address` is `HOST:PORT` or `unix:PATH`. Conflict when it is taken, NotReady when it cannot be bound at all.
+    """
+    server = grpc.aio.server(interceptors=(_Token(token),) if token else (), options=_SERVER_OPTIONS)
+    admission = Admission(max_concurrent_calls)
+    server.add_generic_rpc_handlers(tuple(_handlers(service, admission) for service in services))
+    names = [service.descriptor.full_name for service in services]
+    health_servicer = health_aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    for name in ("", *names):
+        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise _bind_error(address, error) from None
+    if address.startswith("unix:"):
+        os.chmod(address.removeprefix("unix:"), 0o600)  # noqa: PTH101 - one system call, not worth a thread
+        bound = address
+    else:
+        bound = f"{address.rpartition(':')[0]}:{port}"
+    await server.start()
+    return server, bound
+
+
+def _bind_error(address: str, error: RuntimeError) -> EdgewiseError:
+    if "in use" in str(error):
+        return Conflict(f"{address} is in use; stop what listens there, or give another address (port 0 picks one)")
+    return NotReady(f"cannot listen on {address}: use HOST:PORT of this machine, or unix:PATH in a writable directory")
+
+
+def _handlers(service: Service, admission: Admission) -> grpc.GenericRpcHandler[Any, Any]:
+    handlers = {
+        method.name: _handler(method, getattr(service.servicer, method.name), admission)
+        for method in service.descriptor.methods
+    }
+    return grpc.method_handlers_generic_handler(service.descriptor.full_name, handlers)
+
+
+def _handler(
+    method: MethodDescriptor, handle: Callable[..., Any], admission: Admission
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """Takes bytes and parses here, because a deserialiser that raises inside gRPC becomes UNKNOWN."""
+    request_type = message_class(method.input_type)
+
+    async def unary(data: bytes, context: Context) -> bytes | None:
+        try:
+            with admission:
+                reply: Message = await handle(parse(data, request_type), context)
+                return bytes(reply.SerializeToString())
+        except Exception as error:  # noqa: BLE001 - the process boundary
+            await _abort(context, error)
+            return None
+
+    async def stream(data: bytes, context: Context) -> AsyncIterator[bytes]:
+        try:
+            with admission:
+                async with aclosing(handle(parse(data, request_type), context)) as replies:
+                    async for reply in replies:
+                        yield reply.SerializeToString()
+        except Exception as error:  # noqa: BLE001 - the process boundary
+            await _abort(context, error)
+
+    async def stream_both(parts: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        try:
+            with admission:
+                requests = (parse(data, request_type) async for data in parts)
+                async with aclosing(handle(requests, context)) as replies:
+                    async for reply in replies:
+                        yield reply.SerializeToString()
+        except Exception as error:  # noqa: BLE001 - the process boundary
+            await _abort(context, error)
+
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(stream_both)
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(stream)
+    return grpc.unary_unary_rpc_method_handler(unary)
+
+
+async def _abort(context: Context, error: Exception) -> None:
+    if isinstance(error, grpc.aio.AbortError):
+        raise error
+    if not isinstance(error, EdgewiseError):
+        log.error("a handler failed", exc_info=error)
+        error = Internal(f"a fault in edgewise ({type(error).__name__}); its log has the details")
+    await context.abort(error.code, error.message, status_metadata(error))
+
+
+def open_channel(address: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
+    if credentials is not None:
+        return grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)

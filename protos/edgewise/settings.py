@@ -1,0 +1,87 @@
+"""Settings: `edgewise.toml`, then EDGEWISE_* in the environment, then flags; what comes later wins.
+
+Each part of the program declares its own section as a subclass of `Section`. Unknown keys are refused wherever they
+stand, because a misspelt privacy setting that is ignored is a leak.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgewise import place
+from edgewise.errors import InvalidInput
+
+SECTIONS = ("edge", "cloud", "router", "privacy")
+# Read by `place` or by the test suite, not part of a section.
+_PLAIN = ("EDGEWISE_DATA_DIR", "EDGEWISE_CONFIG")
+
+
+class Section(BaseModel):
+    """One table of `edgewise.toml`: `[edge]`, say, whose `model` is EDGEWISE_EDGE__MODEL in the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    section: ClassVar[str]
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def config_file() -> Path:
+    given = os.environ.get("EDGEWISE_CONFIG")
+    return Path(given).expanduser() if given else place.config_dir() / "edgewise.toml"
+
+
+def load(section_type: type[SectionT], flags: Mapping[str, object] | None = None) -> SectionT:
+    """One section from all its places. A flag that is None was not given. InvalidInput names a bad setting."""
+    name = section_type.section
+    given = {
+        **_file().get(name, {}),
+        **_environment(os.environ).get(name, {}),
+        **{key: value for key, value in (flags or {}).items() if value is not None},
+    }
+    try:
+        return section_type.model_validate(given)
+    except ValidationError as error:
+        faults = [_fault(name, section_type, dict(fault)) for fault in error.errors()]
+        raise InvalidInput("\n".join(faults)) from None
+
+
+def _file() -> dict[str, Any]:
+    path = config_file()
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read: {error}") from None
+    unknown = sorted(set(content) - set(SECTIONS))
+    if unknown:
+        raise InvalidInput(f"{path}: unknown section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    return content
+
+
+def _environment(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for variable, value in environment.items():
+        if not variable.startswith("EDGEWISE_") or variable in _PLAIN:
+            continue
+        section, separator, key = variable.removeprefix("EDGEWISE_").lower().partition("__")
+        if not separator or section not in SECTIONS:
+            raise InvalidInput(
+                f"{variable} is not a setting; write EDGEWISE_SECTION__KEY with one of {', '.join(SECTIONS)}"
+            )
+        found.setdefault(section, {})[key] = value
+    return found
+
+
+def _fault(name: str, section_type: type[Section], fault: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{name}.{key} is not a setting; there are {', '.join(sorted(section_type.model_fields))}"
+    return f"{name}.{key}: {fault['msg']}"

@@ -1,0 +1,430 @@
+"""The values that cross a seam: frozen, typed, and unknown is None, never 0.
+
+Each one with a namesake in `edgewise/v1/*.proto` has the same fields there; `wire.py` converts by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Author = Literal["edge", "cloud"]
+FinishReason = Literal["stop", "length"]
+T = TypeVar("T")
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+# --- texts and their labels -------------------------------------------------------------------------------------------
+
+
+class Privacy(StrEnum):
+    """Who may see a text. UNKNOWN is UNSPECIFIED on the wire: the router's detectors and policy decide."""
+
+    PUBLIC = "PUBLIC"
+    UNKNOWN = "UNKNOWN"
+    PRIVATE = "PRIVATE"
+
+    @staticmethod
+    def tightest(labels: Iterable[Privacy]) -> Privacy:
+        """The label of anything derived from texts with these labels; PUBLIC for none."""
+        return max(labels, key=_TIGHTNESS.__getitem__, default=Privacy.PUBLIC)
+
+
+_TIGHTNESS = {Privacy.PUBLIC: 0, Privacy.UNKNOWN: 1, Privacy.PRIVATE: 2}
+
+
+class Text(Value):
+    """A string that remembers who may see it and where it came from."""
+
+    value: str
+    label: Privacy = Privacy.UNKNOWN
+    sources: tuple[str, ...] = ()
+
+    @staticmethod
+    def ours(value: str) -> Text:
+        """Text that the program itself wrote, such as an instruction in a prompt."""
+        return Text(value=value, label=Privacy.PUBLIC)
+
+    @staticmethod
+    def join(parts: Iterable[Text], separator: str = "") -> Text:
+        """One text: the tightest label of its parts, and all their sources in order."""
+        parts = tuple(parts)
+        return Text(
+            value=separator.join(part.value for part in parts),
+            label=Privacy.tightest(part.label for part in parts),
+            sources=tuple(dict.fromkeys(source for part in parts for source in part.sources)),
+        )
+
+    def derive(self, value: str) -> Text:
+        """Another string made from this text: it keeps the label and the sources."""
+        return self.model_copy(update={"value": value})
+
+
+class Message(Value):
+    role: Literal["system", "user", "assistant"]
+    content: Text
+
+
+class Prompt(Value):
+    """A chat prompt, and the version of the template that made it (`router/prompts.py`)."""
+
+    messages: tuple[Message, ...] = Field(min_length=1)
+    version: str = ""
+
+    @property
+    def label(self) -> Privacy:
+        return Privacy.tightest(message.content.label for message in self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Released(Generic[T]):
+    """A value that may leave the device: the only thing that a cloud port accepts.
+
+    Made in two places: by the egress gate (`router/privacy.py`), and by the gateway for what has arrived over its wire.
+    """
+
+    value: T
+
+
+# --- generating -------------------------------------------------------------------------------------------------------
+
+
+class Sampling(Value):
+    """How to draw tokens. The default is greedy; `seed` None means a fresh seed, `top_k` 0 means no limit."""
+
+    max_tokens: int = Field(default=256, ge=1, le=32_768)
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_k: int = Field(default=0, ge=0)
+    min_p: float = Field(default=0.0, ge=0.0, le=1.0)
+    repeat_penalty: float = Field(default=1.0, ge=0.5, le=2.0)
+    seed: int | None = Field(default=None, ge=0, le=2**31 - 1)
+    stop: tuple[str, ...] = Field(default=(), max_length=8)
+
+
+class Options(Value):
+    """How to generate, and under which keys.
+
+    A side may reuse what it has cached (KV entries, say) only between calls of one `cache_key`; that keeps the modes of
+    a comparison from helping each other. A replay looks a recording up by `question_id` or `question_hash`.
+    """
+
+    sampling: Sampling = Sampling()
+    cache_key: str = ""
+    question_id: str = ""
+    question_hash: str = ""
+
+
+class Tokens(Value):
+    """Token counts of one side. `cached_tokens` are the prompt tokens whose KV entries were already there."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+        )
+
+
+class Timings(Value):
+    """Seconds as the side measured them: waiting for a turn, evaluating the prompt, generating."""
+
+    queue_s: float | None = None
+    prompt_s: float | None = None
+    decode_s: float | None = None
+
+
+class CostBasis(StrEnum):
+    """What a cost stands on: a provider's price, a price we made up for a stand-in, or a recording."""
+
+    BILLED = "BILLED"
+    NOTIONAL = "NOTIONAL"
+    SIMULATED = "SIMULATED"
+
+
+class Chunk(Value):
+    """Some generated text, and the natural-log probability of each token in it (none if the backend gives none)."""
+
+    text: str
+    logprobs: tuple[float, ...] = ()
+
+
+class Completion(Value):
+    """The end of a generation. `flops` is 2 x parameters x tokens, None where the parameter count is unknown."""
+
+    finish_reason: FinishReason
+    tokens: Tokens
+    timings: Timings = Timings()
+    model: str
+    model_hash: str | None = None
+    cost_usd: float | None = None
+    cost_basis: CostBasis | None = None
+    flops: float | None = None
+
+
+# --- retrieving -------------------------------------------------------------------------------------------------------
+
+
+class Query(Value):
+    """What to look for. No `collections` means all of them."""
+
+    text: Text
+    k: int = Field(default=4, ge=1, le=100)
+    collections: tuple[str, ...] = ()
+
+
+class Passage(Value):
+    """A piece of a document. `score` is the cosine to the query; `as_of` and `expires_at` are RFC 3339 times."""
+
+    id: str
+    text: Text
+    source: str
+    title: str = ""
+    score: float = 0.0
+    origin: Author = "edge"
+    as_of: str = ""
+    expires_at: str = ""
+
+
+class Findings(Value):
+    """The answer to a query, best passage first."""
+
+    passages: tuple[Passage, ...] = ()
+    cost_usd: float | None = None
+    cost_basis: CostBasis | None = None
+    elapsed_s: float | None = None
+
+
+class Document(Value):
+    """An ingested document; `id` is a hash of its collection, source and content."""
+
+    id: str
+    source: str
+    title: str
+    collection: str
+    label: Privacy
+    passages: int
+    ingested_at: str
+
+
+class Upload(Value):
+    """A file to ingest, whole. `source` is the name under which citations will show it."""
+
+    source: str
+    data: bytes
+    collection: str = "default"
+    label: Privacy = Privacy.UNKNOWN
+
+
+class Ingested(Value):
+    """What became of one upload. FAILED has a `reason`; the others go on."""
+
+    source: str
+    status: Literal["INGESTED", "UNCHANGED", "FAILED"]
+    passages: int = 0
+    reason: str = ""
+
+
+class SideStatus(Value):
+    """What a side is and how it does. `label` says in words what answers (a stand-in calls itself one)."""
+
+    ready: bool
+    model: str = ""
+    model_hash: str | None = None
+    label: str = ""
+    context_tokens: int | None = None
+    parameters: float | None = None
+    documents: int = 0
+    passages: int = 0
+    queued: int = 0
+    usd_per_mtok_prompt: float | None = None
+    usd_per_mtok_completion: float | None = None
+    cost_basis: CostBasis | None = None
+    reason: str = ""
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+class Turn(Value):
+    role: Literal["user", "assistant"]
+    text: Text
+
+
+class Question(Value):
+    """One request to the router. An empty `mode` is the configured default, an empty `request_id` gets one."""
+
+    text: str
+    request_id: str = Field(default="", max_length=200)
+    history: tuple[Turn, ...] = ()
+    conversation_id: str = Field(default="", max_length=200)
+    mode: str = ""
+    user_id: str = Field(default="", max_length=200)
+    privacy: Privacy = Privacy.UNKNOWN
+    max_cost_usd: float | None = Field(default=None, ge=0.0)
+    max_latency_s: float | None = Field(default=None, gt=0.0)
+    hold: bool = False
+    collections: tuple[str, ...] = ()
+    sampling: Sampling | None = None
+
+
+class Grounding(StrEnum):
+    """Where an answer stands: on passages, on the model's own knowledge (it says so), or nowhere: none was given."""
+
+    GROUNDED = "GROUNDED"
+    OWN_KNOWLEDGE = "OWN_KNOWLEDGE"
+    ABSTAINED = "ABSTAINED"
+
+
+class Token(Value):
+    """A piece of the answer `answer_id`, to show at once."""
+
+    answer_id: str
+    author: Author
+    text: str
+
+
+class Step(Value):
+    """Something that was decided or done, where, and the numbers it stands on."""
+
+    id: str
+    parent: str = ""
+    name: str
+    where: Literal["edge", "cloud", "router"] = "router"
+    detail: str = ""
+    numbers: dict[str, float] = {}
+
+
+class Citations(Value):
+    """The passages that the answer stands on."""
+
+    answer_id: str
+    passages: tuple[Passage, ...]
+
+
+class Retraction(Value):
+    """Forget the tokens of `answer_id`: a better answer follows."""
+
+    answer_id: str
+    reason: str
+
+
+class Usage(Value):
+    """Tokens of both sides, discarded drafts included."""
+
+    edge: Tokens = Tokens()
+    cloud: Tokens = Tokens()
+
+
+class Done(Value):
+    """The end of an answer.
+
+    `cost_usd` is what the cloud calls cost, plus the edge's time where the operator gave it a rate; None when unknown.
+    `first_shown_s` is when the first token of any draft went out, `first_kept_s` the first of the answer that stayed.
+    """
+
+    answer_id: str
+    record_id: str
+    mode: str
+    author: Author
+    confidence: float | None = None
+    grounding: Grounding
+    finish_reason: FinishReason
+    usage: Usage
+    cost_usd: float | None = None
+    cost_basis: CostBasis | None = None
+    first_shown_s: float | None = None
+    first_kept_s: float | None = None
+    total_s: float
+    degraded: bool = False
+    reason: str = ""
+
+
+Event = Token | Step | Citations | Retraction | Done
+
+
+# --- recording --------------------------------------------------------------------------------------------------------
+
+
+class Record(Value):
+    """One line of the log: what a question cost, how long it took and what came of it.
+
+    `error` is the gRPC status name of a failed request. `flops` counts both sides, None when one is unknown.
+    The fields from `policy_version` on let recorded answers be replayed and compared later.
+    """
+
+    record_id: str
+    request_id: str = ""
+    created_at: str = ""
+    app: str = ""
+    user_id: str = ""
+    conversation_id: str = ""
+    question: str = ""
+    answer: str = ""
+    privacy: Privacy = Privacy.UNKNOWN
+    mode_asked: str = ""
+    mode: str = ""
+    author: Author | None = None
+    confidence: float | None = None
+    grounding: Grounding | None = None
+    finish_reason: FinishReason | None = None
+    usage: Usage = Usage()
+    cost_usd: float | None = None
+    cost_basis: CostBasis | None = None
+    flops: float | None = None
+    queue_s: float | None = None
+    prompt_s: float | None = None
+    first_shown_s: float | None = None
+    first_kept_s: float | None = None
+    total_s: float = 0.0
+    cloud_calls: int = 0
+    cloud_generates: int = 0
+    retractions: int = 0
+    degraded: bool = False
+    reason: str = ""
+    error: str = ""
+    error_message: str = ""
+    steps: tuple[Step, ...] = ()
+    citations: tuple[Passage, ...] = ()
+    calls: tuple[str, ...] = ()
+    policy_version: str = ""
+    prompt_version: str = ""
+    model_hash: str = ""
+    propensity: float | None = None
+    experiment: str = ""
+    arm: str = ""
+    shadow_of: str = ""
+    grades: tuple[Grade, ...] = ()
+
+
+class Grade(Value):
+    """Somebody's score of an answer, in [0, 1]."""
+
+    record_id: str
+    grader: str = Field(min_length=1, max_length=200)
+    score: float = Field(ge=0.0, le=1.0)
+    comment: str = Field(default="", max_length=10_000)
+    created_at: str = ""
+
+
+Record.model_rebuild()
+
+
+class ModeInfo(Value):
+    """A mode that can be asked for: `name` or `name+option`."""
+
+    name: str
+    summary: str
+    options: tuple[str, ...] = ()
+    is_default: bool = False

@@ -1,0 +1,315 @@
+from edgewise.v1 import types_pb2 as _types_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Turn(_message.Message):
+    __slots__ = ("role", "text")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    text: _types_pb2.Text
+    def __init__(self, role: _Optional[str] = ..., text: _Optional[_Union[_types_pb2.Text, _Mapping]] = ...) -> None: ...
+
+class AskRequest(_message.Message):
+    __slots__ = ("request_id", "text", "history", "conversation_id", "mode", "user_id", "privacy", "max_cost_usd", "max_latency_s", "hold", "collections", "sampling")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    PRIVACY_FIELD_NUMBER: _ClassVar[int]
+    MAX_COST_USD_FIELD_NUMBER: _ClassVar[int]
+    MAX_LATENCY_S_FIELD_NUMBER: _ClassVar[int]
+    HOLD_FIELD_NUMBER: _ClassVar[int]
+    COLLECTIONS_FIELD_NUMBER: _ClassVar[int]
+    SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    text: str
+    history: _containers.RepeatedCompositeFieldContainer[Turn]
+    conversation_id: str
+    mode: str
+    user_id: str
+    privacy: _types_pb2.Privacy
+    max_cost_usd: float
+    max_latency_s: float
+    hold: bool
+    collections: _containers.RepeatedScalarFieldContainer[str]
+    sampling: _types_pb2.Sampling
+    def __init__(self, request_id: _Optional[str] = ..., text: _Optional[str] = ..., history: _Optional[_Iterable[_Union[Turn, _Mapping]]] = ..., conversation_id: _Optional[str] = ..., mode: _Optional[str] = ..., user_id: _Optional[str] = ..., privacy: _Optional[_Union[_types_pb2.Privacy, str]] = ..., max_cost_usd: _Optional[float] = ..., max_latency_s: _Optional[float] = ..., hold: bool = ..., collections: _Optional[_Iterable[str]] = ..., sampling: _Optional[_Union[_types_pb2.Sampling, _Mapping]] = ...) -> None: ...
+
+class Token(_message.Message):
+    __slots__ = ("answer_id", "author", "text")
+    ANSWER_ID_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    answer_id: str
+    author: str
+    text: str
+    def __init__(self, answer_id: _Optional[str] = ..., author: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class Step(_message.Message):
+    __slots__ = ("id", "parent", "name", "where", "detail", "numbers")
+    class NumbersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WHERE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    parent: str
+    name: str
+    where: str
+    detail: str
+    numbers: _containers.ScalarMap[str, float]
+    def __init__(self, id: _Optional[str] = ..., parent: _Optional[str] = ..., name: _Optional[str] = ..., where: _Optional[str] = ..., detail: _Optional[str] = ..., numbers: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class Citations(_message.Message):
+    __slots__ = ("answer_id", "passages")
+    ANSWER_ID_FIELD_NUMBER: _ClassVar[int]
+    PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    answer_id: str
+    passages: _containers.RepeatedCompositeFieldContainer[_types_pb2.Passage]
+    def __init__(self, answer_id: _Optional[str] = ..., passages: _Optional[_Iterable[_Union[_types_pb2.Passage, _Mapping]]] = ...) -> None: ...
+
+class Retraction(_message.Message):
+    __slots__ = ("answer_id", "reason")
+    ANSWER_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    answer_id: str
+    reason: str
+    def __init__(self, answer_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Usage(_message.Message):
+    __slots__ = ("edge", "cloud")
+    EDGE_FIELD_NUMBER: _ClassVar[int]
+    CLOUD_FIELD_NUMBER: _ClassVar[int]
+    edge: _types_pb2.Tokens
+    cloud: _types_pb2.Tokens
+    def __init__(self, edge: _Optional[_Union[_types_pb2.Tokens, _Mapping]] = ..., cloud: _Optional[_Union[_types_pb2.Tokens, _Mapping]] = ...) -> None: ...
+
+class Done(_message.Message):
+    __slots__ = ("answer_id", "record_id", "mode", "author", "confidence", "grounding", "finish_reason", "usage", "cost_usd", "cost_basis", "first_shown_s", "first_kept_s", "total_s", "degraded", "reason")
+    ANSWER_ID_FIELD_NUMBER: _ClassVar[int]
+    RECORD_ID_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    GROUNDING_FIELD_NUMBER: _ClassVar[int]
+    FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    COST_USD_FIELD_NUMBER: _ClassVar[int]
+    COST_BASIS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SHOWN_S_FIELD_NUMBER: _ClassVar[int]
+    FIRST_KEPT_S_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_S_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    answer_id: str
+    record_id: str
+    mode: str
+    author: str
+    confidence: float
+    grounding: _types_pb2.Grounding
+    finish_reason: str
+    usage: Usage
+    cost_usd: float
+    cost_basis: _types_pb2.CostBasis
+    first_shown_s: float
+    first_kept_s: float
+    total_s: float
+    degraded: bool
+    reason: str
+    def __init__(self, answer_id: _Optional[str] = ..., record_id: _Optional[str] = ..., mode: _Optional[str] = ..., author: _Optional[str] = ..., confidence: _Optional[float] = ..., grounding: _Optional[_Union[_types_pb2.Grounding, str]] = ..., finish_reason: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[_types_pb2.CostBasis, str]] = ..., first_shown_s: _Optional[float] = ..., first_kept_s: _Optional[float] = ..., total_s: _Optional[float] = ..., degraded: bool = ..., reason: _Optional[str] = ...) -> None: ...
+
+class AskResponse(_message.Message):
+    __slots__ = ("token", "step", "citations", "retraction", "done")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CITATIONS_FIELD_NUMBER: _ClassVar[int]
+    RETRACTION_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    token: Token
+    step: Step
+    citations: Citations
+    retraction: Retraction
+    done: Done
+    def __init__(self, token: _Optional[_Union[Token, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., citations: _Optional[_Union[Citations, _Mapping]] = ..., retraction: _Optional[_Union[Retraction, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ...) -> None: ...
+
+class ModeInfo(_message.Message):
+    __slots__ = ("name", "summary", "options", "is_default")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    IS_DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    summary: str
+    options: _containers.RepeatedScalarFieldContainer[str]
+    is_default: bool
+    def __init__(self, name: _Optional[str] = ..., summary: _Optional[str] = ..., options: _Optional[_Iterable[str]] = ..., is_default: bool = ...) -> None: ...
+
+class ListModesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListModesResponse(_message.Message):
+    __slots__ = ("modes",)
+    MODES_FIELD_NUMBER: _ClassVar[int]
+    modes: _containers.RepeatedCompositeFieldContainer[ModeInfo]
+    def __init__(self, modes: _Optional[_Iterable[_Union[ModeInfo, _Mapping]]] = ...) -> None: ...
+
+class Grade(_message.Message):
+    __slots__ = ("record_id", "grader", "score", "comment", "created_at")
+    RECORD_ID_FIELD_NUMBER: _ClassVar[int]
+    GRADER_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    COMMENT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    record_id: str
+    grader: str
+    score: float
+    comment: str
+    created_at: str
+    def __init__(self, record_id: _Optional[str] = ..., grader: _Optional[str] = ..., score: _Optional[float] = ..., comment: _Optional[str] = ..., created_at: _Optional[str] = ...) -> None: ...
+
+class Record(_message.Message):
+    __slots__ = ("record_id", "request_id", "created_at", "app", "user_id", "conversation_id", "question", "answer", "privacy", "mode_asked", "mode", "author", "confidence", "grounding", "finish_reason", "usage", "cost_usd", "cost_basis", "flops", "queue_s", "prompt_s", "first_shown_s", "first_kept_s", "total_s", "cloud_calls", "cloud_generates", "retractions", "degraded", "reason", "error", "error_message", "steps", "citations", "calls", "policy_version", "prompt_version", "model_hash", "propensity", "experiment", "arm", "shadow_of", "grades")
+    RECORD_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    APP_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    PRIVACY_FIELD_NUMBER: _ClassVar[int]
+    MODE_ASKED_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    GROUNDING_FIELD_NUMBER: _ClassVar[int]
+    FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    COST_USD_FIELD_NUMBER: _ClassVar[int]
+    COST_BASIS_FIELD_NUMBER: _ClassVar[int]
+    FLOPS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_S_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_S_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SHOWN_S_FIELD_NUMBER: _ClassVar[int]
+    FIRST_KEPT_S_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_S_FIELD_NUMBER: _ClassVar[int]
+    CLOUD_CALLS_FIELD_NUMBER: _ClassVar[int]
+    CLOUD_GENERATES_FIELD_NUMBER: _ClassVar[int]
+    RETRACTIONS_FIELD_NUMBER: _ClassVar[int]
+    DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    CITATIONS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
+    PROPENSITY_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
+    ARM_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_OF_FIELD_NUMBER: _ClassVar[int]
+    GRADES_FIELD_NUMBER: _ClassVar[int]
+    record_id: str
+    request_id: str
+    created_at: str
+    app: str
+    user_id: str
+    conversation_id: str
+    question: str
+    answer: str
+    privacy: _types_pb2.Privacy
+    mode_asked: str
+    mode: str
+    author: str
+    confidence: float
+    grounding: _types_pb2.Grounding
+    finish_reason: str
+    usage: Usage
+    cost_usd: float
+    cost_basis: _types_pb2.CostBasis
+    flops: float
+    queue_s: float
+    prompt_s: float
+    first_shown_s: float
+    first_kept_s: float
+    total_s: float
+    cloud_calls: int
+    cloud_generates: int
+    retractions: int
+    degraded: bool
+    reason: str
+    error: str
+    error_message: str
+    steps: _containers.RepeatedCompositeFieldContainer[Step]
+    citations: _containers.RepeatedCompositeFieldContainer[_types_pb2.Passage]
+    calls: _containers.RepeatedScalarFieldContainer[str]
+    policy_version: str
+    prompt_version: str
+    model_hash: str
+    propensity: float
+    experiment: str
+    arm: str
+    shadow_of: str
+    grades: _containers.RepeatedCompositeFieldContainer[Grade]
+    def __init__(self, record_id: _Optional[str] = ..., request_id: _Optional[str] = ..., created_at: _Optional[str] = ..., app: _Optional[str] = ..., user_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., question: _Optional[str] = ..., answer: _Optional[str] = ..., privacy: _Optional[_Union[_types_pb2.Privacy, str]] = ..., mode_asked: _Optional[str] = ..., mode: _Optional[str] = ..., author: _Optional[str] = ..., confidence: _Optional[float] = ..., grounding: _Optional[_Union[_types_pb2.Grounding, str]] = ..., finish_reason: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[_types_pb2.CostBasis, str]] = ..., flops: _Optional[float] = ..., queue_s: _Optional[float] = ..., prompt_s: _Optional[float] = ..., first_shown_s: _Optional[float] = ..., first_kept_s: _Optional[float] = ..., total_s: _Optional[float] = ..., cloud_calls: _Optional[int] = ..., cloud_generates: _Optional[int] = ..., retractions: _Optional[int] = ..., degraded: bool = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., error_message: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[_types_pb2.Passage, _Mapping]]] = ..., calls: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., prompt_version: _Optional[str] = ..., model_hash: _Optional[str] = ..., propensity: _Optional[float] = ..., experiment: _Optional[str] = ..., arm: _Optional[str] = ..., shadow_of: _Optional[str] = ..., grades: _Optional[_Iterable[_Union[Grade, _Mapping]]] = ...) -> None: ...
+
+class ListRecordsRequest(_message.Message):
+    __slots__ = ("limit", "before_record_id", "mode", "conversation_id")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_RECORD_ID_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    before_record_id: str
+    mode: str
+    conversation_id: str
+    def __init__(self, limit: _Optional[int] = ..., before_record_id: _Optional[str] = ..., mode: _Optional[str] = ..., conversation_id: _Optional[str] = ...) -> None: ...
+
+class ListRecordsResponse(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[Record]
+    def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ...) -> None: ...
+
+class GetRecordRequest(_message.Message):
+    __slots__ = ("record_id",)
+    RECORD_ID_FIELD_NUMBER: _ClassVar[int]
+    record_id: str
+    def __init__(self, record_id: _Optional[str] = ...) -> None: ...
+
+class GetRecordResponse(_message.Message):
+    __slots__ = ("record",)
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    record: Record
+    def __init__(self, record: _Optional[_Union[Record, _Mapping]] = ...) -> None: ...
+
+class GradeAnswerRequest(_message.Message):
+    __slots__ = ("grade",)
+    GRADE_FIELD_NUMBER: _ClassVar[int]
+    grade: Grade
+    def __init__(self, grade: _Optional[_Union[Grade, _Mapping]] = ...) -> None: ...
+
+class GradeAnswerResponse(_message.Message):
+    __slots__ = ("grade",)
+    GRADE_FIELD_NUMBER: _ClassVar[int]
+    grade: Grade
+    def __init__(self, grade: _Optional[_Union[Grade, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,201 @@
+"""Values <-> protobuf, and errors <-> gRPC status.
+
+Conversion goes by field name over the message's descriptor, so that a value and its message can never drift apart
+(a test compares the names). `Chunk` and `Token`, one a token, are written out by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from pydantic import ValidationError
+
+from edgewise.errors import (
+    LEAVES,
+    Cancelled,
+    Conflict,
+    DeadlineExceeded,
+    EdgeUnavailable,
+    EdgewiseError,
+    Internal,
+    InvalidInput,
+    NotFound,
+    Overloaded,
+    Unauthenticated,
+)
+from edgewise.types import Author, Chunk, Token, Value
+from edgewise.v1 import router_pb2, types_pb2
+
+MessageT = TypeVar("MessageT", bound=Message)
+ValueT = TypeVar("ValueT", bound=Value)
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_STATUS_KEY = "grpc-status-details-bin"
+_DOMAIN = "edgewise"
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def pack(value: Value, message_type: type[MessageT]) -> MessageT:
+    """The message for a value."""
+    message = message_type()
+    _fill(message, value)
+    return message
+
+
+def unpack(message: Message, value_type: type[ValueT]) -> ValueT:
+    """The value of a message; InvalidInput, naming the field, when it breaks a rule of the contract."""
+    try:
+        return value_type.model_validate(_fields(message))
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def parse(data: bytes, message_type: type[MessageT]) -> MessageT:
+    """The message in some bytes off the wire."""
+    try:
+        return message_type.FromString(data)
+    except DecodeError:
+        name = message_type.DESCRIPTOR.full_name
+        raise InvalidInput(f"the request is not a valid {name}; check the client's protobuf definitions") from None
+
+
+def invalid(error: ValidationError) -> InvalidInput:
+    """What is wrong with some input, in one line and without repeating the input."""
+    faults = [f"{'.'.join(str(part) for part in fault['loc']) or 'value'}: {fault['msg']}" for fault in error.errors()]
+    more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
+    return InvalidInput("; ".join(faults[:3]) + more)
+
+
+def pack_chunk(chunk: Chunk) -> types_pb2.Chunk:
+    return types_pb2.Chunk(text=chunk.text, logprobs=chunk.logprobs)
+
+
+def unpack_chunk(message: types_pb2.Chunk) -> Chunk:
+    return Chunk.model_construct(text=message.text, logprobs=tuple(message.logprobs))
+
+
+def pack_token(token: Token) -> router_pb2.Token:
+    return router_pb2.Token(answer_id=token.answer_id, author=token.author, text=token.text)
+
+
+def unpack_token(message: router_pb2.Token) -> Token:
+    author: Author = "cloud" if message.author == "cloud" else "edge"
+    return Token.model_construct(answer_id=message.answer_id, author=author, text=message.text)
+
+
+def _fill(message: Message, value: Value) -> None:
+    for field in message.DESCRIPTOR.fields:
+        content = getattr(value, field.name)
+        if content is None:
+            continue
+        if _is_map(field):
+            getattr(message, field.name).update(content)
+        elif field.message_type and field.is_repeated:
+            for item in content:
+                _fill(getattr(message, field.name).add(), item)
+        elif field.message_type:
+            getattr(message, field.name).SetInParent()
+            _fill(getattr(message, field.name), content)
+        elif field.enum_type:
+            setattr(message, field.name, _enum_number(field.enum_type, content))
+        elif field.is_repeated:
+            getattr(message, field.name).extend(content)
+        else:
+            setattr(message, field.name, content)
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        content = getattr(message, field.name)
+        if _is_map(field):
+            found[field.name] = dict(content)
+        elif field.is_repeated:
+            found[field.name] = tuple(_fields(item) if field.message_type else item for item in content)
+        elif field.has_presence and not message.HasField(field.name):
+            continue
+        elif field.message_type:
+            found[field.name] = _fields(content)
+        elif field.enum_type:
+            if content:  # zero is UNSPECIFIED: the value's own default
+                found[field.name] = _enum_name(field.enum_type, content)
+        elif content or field.has_presence or field.type != FieldDescriptor.TYPE_INT32:
+            found[field.name] = content
+    return found
+
+
+def _is_map(field: Any) -> bool:
+    return bool(field.message_type and field.message_type.GetOptions().map_entry)
+
+
+def _prefix(enum: Any) -> str:
+    """COST_BASIS_ of COST_BASIS_UNSPECIFIED."""
+    return str(enum.values_by_number[0].name).removesuffix("UNSPECIFIED")
+
+
+def _enum_number(enum: Any, name: str) -> int:
+    return 0 if name == "UNKNOWN" else int(enum.values_by_name[_prefix(enum) + name].number)
+
+
+def _enum_name(enum: Any, number: int) -> str:
+    if number not in enum.values_by_number:
+        raise InvalidInput(f"{enum.name} has no value {number}; update this program or use an older client")
+    return str(enum.values_by_number[number].name).removeprefix(_prefix(enum))
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+def status_metadata(error: EdgewiseError) -> tuple[tuple[str, bytes], ...]:
+    """The trailing metadata that carries `google.rpc.Status`, so that a client can raise the same error again."""
+    status = status_pb2.Status(code=error.code.value[0], message=error.message)
+    status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=_DOMAIN))
+    if error.retry_after_s is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+        status.details.add().Pack(retry)
+    return ((_STATUS_KEY, status.SerializeToString()),)
+
+
+def error_of(call: grpc.aio.AioRpcError, unavailable: type[EdgewiseError] = EdgeUnavailable) -> EdgewiseError:
+    """The error behind a failed call: ours if the server sent one, else the leaf nearest to its status."""
+    message = call.details() or "no details were given"
+    metadata: Any = call.trailing_metadata() or ()
+    for key, value in metadata:
+        if key == _STATUS_KEY and isinstance(value, bytes):
+            reason, retry_after_s = _details(value)
+            if reason in LEAVES:
+                return LEAVES[reason](message, retry_after_s=retry_after_s)
+    nearest: dict[grpc.StatusCode, type[EdgewiseError]] = {
+        grpc.StatusCode.UNAVAILABLE: unavailable,
+        grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+        grpc.StatusCode.CANCELLED: Cancelled,
+        grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+        grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
+        grpc.StatusCode.NOT_FOUND: NotFound,
+        grpc.StatusCode.ALREADY_EXISTS: Conflict,
+        grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+    }
+    return nearest.get(call.code(), Internal)(message)
+
+
+def _details(data: bytes) -> tuple[str, float | None]:
+    status = status_pb2.Status.FromString(data)
+    reason, retry_after_s = "", None
+    for detail in status.details:
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        if detail.Unpack(info) and info.domain == _DOMAIN:
+            reason = info.reason
+        elif detail.Unpack(retry):
+            retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
+    return reason, retry_after_s
+
+
+def message_class(descriptor: Any) -> type[Message]:
+    return message_factory.GetMessageClass(descriptor)
