@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol, TypeVar
 
 from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
@@ -12,8 +12,8 @@ QueryT_contra = TypeVar("QueryT_contra", contravariant=True)
 
 
 class Generator(Protocol[PromptT_contra]):
-    def generate(self, prompt: PromptT_contra, options: Options) -> AsyncIterator[Chunk | Completion]:
-        """Chunks as they come, then one Completion, or an EdgewiseError; closing the iterator stops the work."""
+    def generate(self, prompt: PromptT_contra, options: Options) -> AsyncGenerator[Chunk | Completion]:
+        """Chunks as they come, then one Completion, or an EdgewiseError; closing it stops the work."""
         ...
 
 
