@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -59,7 +59,13 @@ class Admission:
         self._running -= 1
 
 
-class _Token(grpc.aio.ServerInterceptor[Any, Any]):
+if TYPE_CHECKING:
+    _Interceptor = grpc.aio.ServerInterceptor[Any, Any]
+else:
+    _Interceptor = grpc.aio.ServerInterceptor  # generic in the type stubs only
+
+
+class _Token(_Interceptor):
     """Refuses every call but health checks without `authorization: Bearer TOKEN`, before a byte of its body is read."""
 
     def __init__(self, token: str) -> None:
