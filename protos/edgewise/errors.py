@@ -15,6 +15,7 @@ EdgewiseError
 |- Cancelled             CANCELLED
 |- EdgeUnavailable       UNAVAILABLE          the edge node is down or crashed
 |- CloudUnavailable      UNAVAILABLE          the cloud cannot be used now, or at all; transient ones may pass
+|- BrokenOff             UNAVAILABLE          an answer broke off after its first token: nobody takes over
 |- Internal              INTERNAL             a fault of ours
 """
 
@@ -108,6 +109,11 @@ class CloudUnavailable(EdgewiseError):
     http = 502
 
 
+class BrokenOff(EdgewiseError):
+    code = grpc.StatusCode.UNAVAILABLE
+    http = 502
+
+
 class Internal(EdgewiseError):
     code = grpc.StatusCode.INTERNAL
     http = 500
@@ -117,6 +123,6 @@ LEAVES: dict[str, type[EdgewiseError]] = {
     leaf.__name__: leaf
     for leaf in (
         InvalidInput, TooLarge, ContextOverflow, NotFound, Conflict, Unauthenticated, Withheld, NotReady, OverBudget,
-        Overloaded, DeadlineExceeded, Cancelled, EdgeUnavailable, CloudUnavailable, Internal,
+        Overloaded, DeadlineExceeded, Cancelled, EdgeUnavailable, CloudUnavailable, BrokenOff, Internal,
     )
 }  # fmt: skip
