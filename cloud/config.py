@@ -1,0 +1,122 @@
+"""The cloud's settings: `[cloud]` of `edgewise.toml`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+
+from cloud.prices import Price, price_of
+from edgewise.errors import NotReady
+from edgewise.settings import Section
+
+BackendName = Literal["openai_compatible", "llama", "replay"]
+RequestField = Literal["temperature", "top_p", "seed", "stream_options"]
+
+
+def _split(separator: str) -> BeforeValidator:
+    """Lets a list be one string, which is all that an environment variable can hold."""
+
+    def split(given: object) -> object:
+        return tuple(filter(None, given.split(separator))) if isinstance(given, str) else given
+
+    return BeforeValidator(split)
+
+
+class CloudSettings(Section):
+    section: ClassVar[str] = "cloud"
+
+    address: str = Field(default="", description="HOST:PORT or unix:PATH of a gateway that runs elsewhere.")
+    backend: BackendName | None = Field(default=None, description="What answers in a gateway of this process.")
+
+    base_url: str = Field(default="", description="OpenAI-compatible server, such as http://127.0.0.1:8000/v1.")
+    model: str = Field(
+        default="", max_length=500, description="Model to ask for; with `llama` a name of the catalogue or a GGUF file."
+    )
+    api_key_file: Path | None = Field(default=None, description="File with the provider's API key and nothing else.")
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="The API key itself, meant for EDGEWISE_CLOUD__API_KEY.",
+    )
+    logprobs: bool = Field(default=False, description="Ask the server for log probabilities.")
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens",
+        description="The server's name for the length limit; reasoning models want the second.",
+    )
+    omit: Annotated[tuple[RequestField, ...], _split(",")] = Field(
+        default=(), description="Request fields that the server refuses, and that are therefore not sent."
+    )
+
+    timeout_s: float = Field(default=60, gt=0, le=3600, description="Longest wait for the next piece of an answer.")
+    connect_timeout_s: float = Field(default=5, gt=0, le=120, description="Longest wait for a connection.")
+    attempts: int = Field(default=3, ge=1, le=10, description="Tries of one call while nothing has been answered.")
+    retry_budget_s: float = Field(default=20, ge=0, le=600, description="No new try after this time.")
+    max_concurrent: int = Field(default=16, ge=1, le=1024, description="Calls at once; one more is refused.")
+
+    replay_file: Path | None = Field(default=None, description="JSONL of recorded answers for the `replay` backend.")
+    latency_scale: float = Field(default=0, ge=0, le=1, description="Share of a recorded latency that is waited.")
+    threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the `llama` backend.")
+    context_tokens: int = Field(default=4096, ge=512, le=131_072, description="Context window of the `llama` backend.")
+
+    usd_per_mtok_prompt: float | None = Field(default=None, ge=0, description="Your price of a million prompt tokens.")
+    usd_per_mtok_completion: float | None = Field(default=None, ge=0, description="The same for tokens written.")
+    usd_per_fetch: float = Field(default=0, ge=0, description="Your price of one look-up in the gateway's corpora.")
+    parameters: float | None = Field(default=None, gt=0, description="Size of the large model, to count its FLOPs.")
+
+    corpora: Annotated[tuple[Path, ...], _split(os.pathsep)] = Field(
+        default=(), description="Files and directories from which the gateway gives cloud info."
+    )
+    token_file: Path | None = Field(default=None, description="File with the gateway's token.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+            raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
+        return value
+
+    @model_validator(mode="after")
+    def _prices_come_in_pairs(self) -> CloudSettings:
+        if (self.usd_per_mtok_prompt is None) != (self.usd_per_mtok_completion is None):
+            raise ValueError("set both of usd_per_mtok_prompt and usd_per_mtok_completion, or neither")
+        return self
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).hostname or ""
+
+    def own_price(self) -> Price | None:
+        """The operator's price; None when the settings have none."""
+        if self.usd_per_mtok_prompt is None or self.usd_per_mtok_completion is None:
+            return None
+        return Price(
+            usd_per_mtok_prompt=self.usd_per_mtok_prompt,
+            usd_per_mtok_completion=self.usd_per_mtok_completion,
+            source="the operator's settings",
+        )
+
+    def billed_price(self) -> Price | None:
+        """What the configured model costs: the operator's price, else the host's list price, else unknown."""
+        return self.own_price() or price_of(self.model, self.host)
+
+    def read_api_key(self) -> str:
+        """The provider's key; empty when none is set, as local servers need none."""
+        if self.api_key is not None:
+            return self.api_key.get_secret_value().strip()
+        return read_secret(self.api_key_file, "cloud.api_key_file")
+
+
+def read_secret(file: Path | None, setting: str) -> str:
+    """The secret in a file; empty without a file, NotReady when it cannot be read or holds nothing."""
+    if file is None:
+        return ""
+    try:
+        secret = file.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise NotReady(f"{setting}: {file} cannot be read; check the path and its permissions") from None
+    if not secret:
+        raise NotReady(f"{setting}: {file} is empty; put the secret into it")
+    return secret

@@ -1,0 +1,138 @@
+"""A real server that speaks OpenAI's chat completions on a loopback port, and misbehaves on request.
+
+The model that a request asks for says how: `settings(model="hang")` gets a server that hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+KEY = "sk-test-0123456789"
+WORDS = ("Hamlet", " was", " written", " by", " Shakespeare", ".")
+PROMPT_TOKENS = 21
+
+
+class Upstream:
+    """`with Upstream() as upstream:` serves at `upstream.url`.
+
+    `arrived` is set by a request, `released` when its connection has been given up or its answer sent.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        self.arrived = threading.Event()
+        self.released = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        app = Starlette(routes=[Route("/v1/chat/completions", self._complete, methods=["POST"])])
+        config = uvicorn.Config(app, log_config=None, ws="none", lifespan="off", timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    def reset(self) -> None:
+        self.requests.clear()
+        self.keys.clear()
+        self.arrived.clear()
+        self.released.clear()
+
+    async def _complete(self, request: Request) -> Response:
+        body = await request.json()
+        self.requests.append(body)
+        self.keys.append(request.headers.get("authorization", ""))
+        self.arrived.set()
+        model = body["model"]
+        if model in _REFUSALS:
+            return _REFUSALS[model]()
+        if model == "hang":
+            return await self._hang(request)
+        if model.startswith("flaky-"):  # fails as often as it says, then answers
+            if len(self.requests) <= int(model.removeprefix("flaky-")):
+                return _error(503, "warming up")
+            model = "ok"
+        return StreamingResponse(self._stream(model, body), media_type="text/event-stream")
+
+    async def _hang(self, request: Request) -> Response:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        self.released.set()
+        return Response()
+
+    async def _stream(self, model: str, body: dict[str, Any]) -> AsyncIterator[str]:
+        try:
+            for number, word in enumerate(WORDS):
+                yield _event(choices=[{"index": 0, "delta": {"content": word}, "logprobs": _logprobs(body)}])
+                if number == 1 and model in _INTERRUPTIONS:
+                    yield _INTERRUPTIONS[model]
+                    raise ConnectionAbortedError
+                if number == 1 and model == "short":
+                    return
+                if number == 1 and model in {"hang-midway", "keep-alive"}:
+                    while True:
+                        await asyncio.sleep(0.02 if model == "keep-alive" else 3600)
+                        yield ": keep-alive\n\n"
+            reason = {"filter": "content_filter", "length": "length"}.get(model, "stop")
+            yield _event(choices=[{"index": 0, "delta": {}, "finish_reason": reason}])
+            if body.get("stream_options") and model != "no-usage":
+                yield _event(choices=[], usage={"prompt_tokens": PROMPT_TOKENS, "completion_tokens": len(WORDS)})
+            yield "data: [DONE]\n\n"
+        finally:
+            self.released.set()
+
+
+def _event(**fields: Any) -> str:
+    chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", **fields}
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
+def _logprobs(body: dict[str, Any]) -> dict[str, Any] | None:
+    return {"content": [{"token": "t", "logprob": -0.25, "top_logprobs": []}]} if body.get("logprobs") else None
+
+
+def _error(status: int, message: str, code: str = "", **headers: str) -> Response:
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    return JSONResponse({"error": {"message": message, "code": code}}, status, headers)
+
+
+_REFUSALS: Mapping[str, Callable[[], Response]] = {
+    "401": lambda: _error(401, f"Incorrect API key provided: {KEY}"),
+    "404": lambda: _error(404, "no such model"),
+    "400": lambda: _error(400, "temperature must be 1"),
+    "context": lambda: _error(400, "too many tokens", code="context_length_exceeded"),
+    "429": lambda: _error(429, "slow down", retry_after="7"),
+    "quota": lambda: _error(429, "pay first", code="insufficient_quota"),
+    "500": lambda: _error(500, "oops"),
+    "html": lambda: HTMLResponse("<html>log in to the hotel's network</html>"),
+    "redirect": lambda: RedirectResponse("http://127.0.0.1:9/elsewhere", 307),
+    "not-json": lambda: Response("data: {{{\n\n", media_type="text/event-stream"),
+    "not-utf8": lambda: Response(b'data: {"choices": "\xff"}\n\n', media_type="text/event-stream"),
+    "other-json": lambda: Response('data: {"choices": 7}\n\n', media_type="text/event-stream"),
+    "null": lambda: Response("data: null\n\n", media_type="text/event-stream"),
+}
+_INTERRUPTIONS: Mapping[str, str] = {
+    "disconnect": "",
+    "error-midway": 'data: {"error": {"message": "the engine died"}}\n\n',
+}
