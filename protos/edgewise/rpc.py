@@ -6,11 +6,14 @@ EdgewiseError; anything else that it raises is a fault of ours and becomes INTER
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import os
+import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +138,33 @@ async def start_server(
     return server, bound
 
 
+async def run_until_stopped(
+    server: grpc.aio.Server, *, grace_s: float = 10.0, until_stdin_closes: bool = False
+) -> None:
+    """Serve until SIGTERM or, if wanted, the end of standard input; then let running calls end for `grace_s` seconds.
+
+    Ctrl-C stops it as well, and surfaces as KeyboardInterrupt. A parent that holds the other end of standard input
+    thus takes its child along, however it ends.
+    """
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    if until_stdin_closes:
+        threading.Thread(target=_wait_for_end_of_stdin, args=(loop, stopped), daemon=True).start()
+    try:
+        await stopped.wait()
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        await server.stop(grace_s)
+
+
+def _wait_for_end_of_stdin(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    while os.read(0, 65536):
+        pass
+    with suppress(RuntimeError):  # the loop is closed: the server has stopped for another reason
+        loop.call_soon_threadsafe(stopped.set)
+
+
 def _bind_error(address: str, error: RuntimeError) -> EdgewiseError:
     if "in use" in str(error):
         return Conflict(f"{address} is in use; stop what listens there, or give another address (port 0 picks one)")
@@ -199,7 +229,19 @@ async def _abort(context: Context, error: Exception) -> None:
     await context.abort(error.code, error.message, status_metadata(error))
 
 
-def open_channel(address: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
+def open_channel(
+    address: str, credentials: grpc.ChannelCredentials | None = None, *, connect_timeout_s: float = 20.0
+) -> grpc.aio.Channel:
+    """A channel that connects with its first call, and that calls fail on at once while nobody is there.
+
+    `connect_timeout_s` is for an address that swallows packets. A server that came back is found within 3 seconds.
+    """
+    options = (
+        *CHANNEL_OPTIONS,
+        ("grpc.min_reconnect_backoff_ms", int(connect_timeout_s * 1000)),  # which is the timeout of connecting, too
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+    )
     if credentials is not None:
-        return grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
-    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        return grpc.aio.secure_channel(address, credentials, options=options)
+    return grpc.aio.insecure_channel(address, options=options)
