@@ -1,0 +1,1 @@
+"""Comparing modes on the same questions: `comparison.run_compare` is the way in."""

@@ -1,0 +1,169 @@
+"""Graded questions: what a comparison asks, and what it holds the answers against.
+
+The file has one JSON object a line: `id`, `question` (or `turns`), `answers`, and where wanted `scorer`, `choices`,
+`tolerance`, `group`, `private`. Keys that we do not know are ignored, so that a data set may carry its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from edgewise.errors import InvalidInput, NotFound
+from edgewise.types import Grounding, Privacy, Question, Text, Turn, Value
+from edgewise.wire import invalid
+from router.compare import scorers
+
+_SHOWN_FAULTS = 5
+
+
+class Said(Value):
+    role: Literal["user", "assistant"] = "user"
+    text: str = Field(min_length=1)
+
+
+class Graded(Value):
+    """One question and its key. No `answers` means that nothing in the sources answers it.
+
+    `private` None leaves the label to the router's detectors; True and False state it.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: str = Field(min_length=1, max_length=200)
+    turns: tuple[Said, ...] = Field(min_length=1)
+    answers: tuple[str, ...]
+    scorer: str = "contains"
+    choices: tuple[str, ...] = Field(default=(), max_length=26)
+    tolerance: float = Field(default=1e-6, ge=0.0, le=1.0)
+    group: str = Field(default="", max_length=100)
+    private: bool | None = None
+
+    @field_validator("scorer")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        known = ", ".join(scorers.SCORERS)
+        if name == "judge":
+            raise ValueError(f"a judging model cannot be asked here; use one of {known}")
+        if name not in scorers.SCORERS:
+            raise ValueError(f"there is no such scorer; use one of {known}")
+        return name
+
+    @model_validator(mode="after")
+    def _gradable(self) -> Self:
+        if self.turns[-1].role != "user" or not self.turns[-1].text.strip():
+            raise ValueError("the last turn must be a question of the user")
+        if any(not scorers.tokens(answer) for answer in self.answers):
+            raise ValueError("an accepted answer has no word in it")
+        if self.scorer == "numeric" and any(scorers.number_of(answer) is None for answer in self.answers):
+            raise ValueError("an accepted answer of the numeric scorer has no number in it")
+        if self.scorer == "choice":
+            if len(self.choices) < 2:
+                raise ValueError("the choice scorer needs at least two `choices`")
+            if any(scorers.index_of(answer, self.choices) is None for answer in self.answers):
+                raise ValueError("an accepted answer is none of the `choices`, neither their text nor their letter")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The question itself, with its choices as lettered lines unless it names them all already."""
+        asked = self.turns[-1].text
+        if self.choices and not all(choice in asked for choice in self.choices):
+            return f"{asked}\n{scorers.letters(self.choices)}"
+        return asked
+
+    @property
+    def answerable(self) -> bool:
+        return bool(self.answers)
+
+    def asked(self, mode: str, request_id: str) -> Question:
+        label = {None: Privacy.UNKNOWN, True: Privacy.PRIVATE, False: Privacy.PUBLIC}[self.private]
+        history = tuple(Turn(role=turn.role, text=Text(value=turn.text, label=label)) for turn in self.turns[:-1])
+        return Question(text=self.text, history=history, mode=mode, request_id=request_id, privacy=label)
+
+    def score(self, answer: str, grounding: Grounding | None) -> float:
+        if not self.answerable:
+            return float(grounding is Grounding.ABSTAINED)
+        return scorers.SCORERS[self.scorer](answer, self._key)
+
+    def f1(self, answer: str, grounding: Grounding | None) -> float:
+        return scorers.f1(answer, self._key) if self.answerable else self.score(answer, grounding)
+
+    @property
+    def _key(self) -> scorers.Key:
+        return scorers.Key(answers=self.answers, choices=self.choices, tolerance=self.tolerance)
+
+
+def read_questions(path: Path) -> tuple[Graded, ...]:
+    """The questions of a file; InvalidInput with line numbers and reasons if any line is at fault."""
+    try:
+        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    except FileNotFoundError:
+        raise NotFound(f"there is no file of questions at {path}") from None
+    except OSError as error:
+        raise InvalidInput(f"cannot read the questions in {path}: {error.strerror}") from None
+    found: list[Graded] = []
+    faults: list[str] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            graded = _parse(line, number)
+        except InvalidInput as error:
+            faults.append(f"line {number}: {error.message}")
+            continue
+        if graded.id in seen:
+            faults.append(f"line {number}: the id {graded.id!r} is taken by line {seen[graded.id]}")
+        seen.setdefault(graded.id, number)
+        found.append(graded)
+    if faults:
+        more = f"\n(and {len(faults) - _SHOWN_FAULTS} more)" if len(faults) > _SHOWN_FAULTS else ""
+        raise InvalidInput(f"{path.name} has faults:\n" + "\n".join(faults[:_SHOWN_FAULTS]) + more)
+    if not found:
+        raise InvalidInput(f"{path.name} has no question; write one JSON object a line")
+    return tuple(found)
+
+
+def question_lines(questions: Sequence[Graded]) -> Iterator[str]:
+    """The questions as canonical lines, which `read_questions` reads again."""
+    for question in questions:
+        yield json.dumps(question.model_dump(mode="json", exclude_none=True), ensure_ascii=False, sort_keys=True)
+
+
+def fingerprint(questions: Sequence[Graded]) -> str:
+    """The SHA-256 of a question set: of what is asked and accepted, not of how the file was laid out."""
+    return hashlib.sha256("\n".join(question_lines(questions)).encode()).hexdigest()
+
+
+def _parse(line: bytes, number: int) -> Graded:
+    try:
+        fields: Any = json.loads(line.decode())
+        line.decode().encode()
+    except UnicodeDecodeError:
+        raise InvalidInput("this is not UTF-8") from None
+    except (json.JSONDecodeError, RecursionError):
+        raise InvalidInput("this is not a JSON object") from None
+    if not isinstance(fields, dict):
+        raise InvalidInput("this is not a JSON object")
+    if ("question" in fields) == ("turns" in fields):
+        raise InvalidInput("give either `question` or `turns`")
+    if "question" in fields:
+        fields["turns"] = [fields["question"]]
+    if isinstance(fields["turns"], list):
+        fields["turns"] = [{"text": turn} if isinstance(turn, str) else turn for turn in fields["turns"]]
+    given = fields.get("id", number)
+    fields["id"] = str(given) if isinstance(given, int) else given
+    try:
+        graded = Graded.model_validate(fields)
+        graded.model_dump_json()
+    except ValidationError as error:
+        raise invalid(error) from None
+    except ValueError:  # pydantic's serializer refuses lone surrogates, which JSON can write as \ud800
+        raise InvalidInput("this has half a surrogate pair, which is not text") from None
+    return graded

@@ -1,0 +1,188 @@
+"""What a comparison leaves behind while it runs: one line a question and mode, safe against kill -9."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TypeVar
+
+from pydantic import ValidationError
+
+from edgewise.errors import Conflict, InvalidInput, NotFound, NotReady
+from edgewise.types import Author, CostBasis, Grounding, Value
+from router.compare.environment import Environment
+from router.compare.questions import Graded, question_lines, read_questions
+
+RECORDS, RUN, QUESTIONS = "records.jsonl", "run.json", "questions.jsonl"
+
+ValueT = TypeVar("ValueT", bound=Value)
+
+
+class Row(Value):
+    """One answer of one mode. Tokens are prompt and completion together; `error` is a gRPC status name.
+
+    The fields from `cloud_generates` on are beyond the published columns; `reason` says why it failed or degraded.
+    """
+
+    id: str
+    mode: str
+    answer: str
+    author: Author | None
+    score: float
+    cost_usd: float | None
+    edge_tokens: int
+    cloud_tokens: int
+    flops: float | None
+    first_shown_s: float | None
+    first_kept_s: float | None
+    total_s: float
+    cloud_calls: int
+    retractions: int
+    confidence: float | None
+    grounding: Grounding | None
+    cost_basis: CostBasis | None
+    f1: float
+    group: str
+    private: bool
+    degraded: bool
+    error: str
+    cloud_generates: int
+    reason: str
+    record_id: str
+
+
+class Plan(Value):
+    """What a run is a run of. A directory takes the rows of one plan only."""
+
+    question_set: str
+    modes: tuple[str, ...]
+    seed: int
+    edge: str
+    cloud: str
+
+
+class Run(Value):
+    plan: Plan
+    environment: Environment
+
+
+class Journal:
+    """The rows of one run, and the file to which they are appended. `run` is as the first start of the run wrote it."""
+
+    def __init__(self, file: IO[bytes], path: Path, run: Run, rows: list[Row]) -> None:
+        self._file = file
+        self._path = path
+        self.run = run
+        self.rows = rows
+
+    def append(self, row: Row) -> None:
+        """Blocks until the row is on the disk. NotReady if the disk does not take it."""
+        try:
+            self._file.write(row.model_dump_json().encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+        self.rows.append(row)
+
+
+@contextmanager
+def open_journal(directory: Path, run: Run, questions: Sequence[Graded]) -> Iterator[Journal]:
+    """The journal of a new run or of one that was interrupted; its last line, if torn, is dropped.
+
+    Conflict if another process writes there, or the directory holds the run of another plan.
+    """
+    path = directory / RECORDS
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b")
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"another comparison is writing to {directory}; wait for it or choose another --out"
+            ) from None
+        started = _claim(directory, run, questions, fresh=path.stat().st_size == 0)
+        yield Journal(file, path, started, _resume(file, path))
+
+
+def read_run(directory: Path) -> tuple[Run, tuple[Graded, ...], list[Row]]:
+    """A finished or interrupted run as it is on the disk."""
+    if not (directory / RUN).exists():
+        raise NotFound(f"{directory} holds no comparison; make one with `edgewise compare --out {directory} ...`")
+    with (directory / RECORDS).open("rb") as file:
+        rows, _ = _rows(file, directory / RECORDS)
+    return _load(directory / RUN, Run), read_questions(directory / QUESTIONS), rows
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _claim(directory: Path, run: Run, questions: Sequence[Graded], *, fresh: bool) -> Run:
+    if fresh:
+        write_text(directory / QUESTIONS, "\n".join(question_lines(questions)) + "\n")
+        write_text(directory / RUN, run.model_dump_json(indent=1) + "\n")
+        return run
+    if not (directory / RUN).exists():
+        raise Conflict(f"{directory / RECORDS} was not written by a comparison; choose another --out")
+    started = _load(directory / RUN, Run)
+    differing = [name for name in Plan.model_fields if getattr(started.plan, name) != getattr(run.plan, name)]
+    if differing:
+        raise Conflict(
+            f"{directory} holds a run with other settings ({', '.join(differing)}); "
+            "repeat them to resume it, or choose another --out"
+        )
+    return started
+
+
+def _resume(file: IO[bytes], path: Path) -> list[Row]:
+    rows, end = _rows(file, path)
+    file.truncate(end)
+    return rows
+
+
+def _rows(file: IO[bytes], path: Path) -> tuple[list[Row], int]:
+    """The whole rows of a file, and where they end. Only a last line may be broken: what kill -9 can leave."""
+    file.seek(0)
+    rows: list[Row] = []
+    end = 0
+    lines = file.read().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = Row.model_validate_json(line)
+        except ValidationError:
+            row = None
+        if row is None or not line.endswith(b"\n"):
+            if number < len(lines):
+                raise InvalidInput(f"line {number} of {path} is damaged; delete that line to have it asked again")
+            break
+        rows.append(row)
+        end += len(line)
+    return rows, end
+
+
+def _load(path: Path, kind: type[ValueT]) -> ValueT:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        raise InvalidInput(f"{path} is damaged or of another version; choose another --out") from None
+
+
+def _unwritable(path: Path, error: OSError) -> NotReady:
+    return NotReady(f"cannot write {path}: {error.strerror}; put that right and run the same command again to resume")

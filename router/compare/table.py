@@ -1,0 +1,70 @@
+"""The takeaway table in a terminal: for each mode what the note predicts, and under it what was measured."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from router.compare import figures
+from router.compare.prediction import in_order_of_the_note, prediction
+from router.compare.summary import ModeSummary, Summary
+from router.compare.verdict import verdict
+
+_BRIEFLY = {
+    "edge_only": "own knowledge only",
+    "cloud_only": "own knowledge only",
+    "post_arbitration": "same two weaknesses",
+    "pre_arbitration": "worst: both errors",
+}
+
+
+def print_table(console: Console, summary: Summary) -> None:
+    """Prints the table, the verdict and what to keep in mind. Readable from 100 columns on."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"What the note predicts, and what {summary.environment.questions} questions measured",
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+    )
+    table.add_column("mode", no_wrap=True)
+    table.add_column("", style="dim", no_wrap=True)
+    table.add_column("accuracy (95 %), n", no_wrap=True)
+    table.add_column("cost of 1,000", no_wrap=True)
+    table.add_column("latency p50 / p95", no_wrap=True)
+    for mode in in_order_of_the_note(list(summary.modes)):
+        _add(table, mode, summary)
+    console.print(table)
+    for sentence in verdict(summary):
+        console.print(sentence)
+    for sentence in figures.caveats(summary.environment):
+        console.print(sentence, style="yellow")
+
+
+def _add(table: Table, mode: str, summary: Summary) -> None:
+    found = summary.modes[mode]
+    note = prediction(mode)
+    name, plus, option = mode.partition("+")
+    if note:
+        accuracy = _BRIEFLY.get(name, note.accuracy)
+        table.add_row(f"[bold]{name}[/bold]", "predicted", accuracy, note.cost, note.latency, style="dim")
+        name = f"  {plus}{option}" if option else ""
+    measured = [
+        "measured",
+        _accuracy(found),
+        _cost(mode, summary),
+        figures.seconds_pair(found.latency_s),
+    ]
+    table.add_row(name if note else f"[bold]{mode}[/bold]", *measured, end_section=True)
+
+
+def _cost(mode: str, summary: Summary) -> str:
+    cost = figures.thousand_questions(summary.modes[mode].cost_usd)
+    basis = figures.basis(summary.environment, mode)
+    return f"{cost} {basis}" if basis else cost
+
+
+def _accuracy(found: ModeSummary) -> str:
+    failed = f", {found.errors} failed" if found.errors else ""
+    return f"{figures.percent_interval(found.accuracy)}, {found.n}{failed}"
