@@ -1,4 +1,4 @@
-"""The seam below the edge node: something that runs a model. `llama.py` runs a real one, `replay.py` recorded answers."""
+"""The seam below the edge node: what runs a model. `llama.py` runs a real one, `replay.py` recorded answers."""
 
 from __future__ import annotations
 

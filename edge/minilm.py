@@ -48,7 +48,7 @@ def build(directory: Path) -> Path:
 
 
 def quantise(model: Any, target: Path) -> None:
-    """Write `model` with 8 bit weights: a scale per channel keeps the cosine to float32 at 0.99, per tensor it breaks."""
+    """Write `model` with 8 bit weights. A scale per channel keeps a cosine of 0.99 to float32; per tensor it breaks."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(model, target, per_channel=True, weight_type=QuantType.QInt8)

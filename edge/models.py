@@ -162,12 +162,17 @@ def verify(name: str) -> None:
         check_hash(path, sha256(path))
 
 
+def of(path: Path) -> Model | None:
+    """The catalogue's model that a file belongs to; None for a user's own."""
+    return next((model for model in catalogue() if path.parent == model.directory), None)
+
+
 def check_hash(path: Path, digest: str) -> None:
     """NotReady if `path` is a file of the catalogue with another hash; other files have none to compare with."""
-    for model in catalogue():
-        for file in model.files:
-            if path == model.directory / file.name and digest != file.sha256:
-                raise NotReady(f"{path} is corrupt: SHA-256 {digest} instead of {file.sha256}; {_again(model)}")
+    model = of(path)
+    wanted = next((file.sha256 for file in model.files if file.name == path.name), digest) if model else digest
+    if model and digest != wanted:
+        raise NotReady(f"{path} is corrupt: its SHA-256 is {digest} instead of {wanted}; {_again(model)}")
 
 
 def ensure(name: str, progress: Progress | None = None, download: Download | None = None) -> Path:
