@@ -1,0 +1,47 @@
+# Everything here works as any user, without root. Only set-up needs a network; the rest runs without one.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PROTOS := $(wildcard protos/edgewise/v1/*.proto)
+PROTOC := $(BIN)/python -m grpc_tools.protoc -I protos
+UV := build/uv/bin/uv
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check test-system protos lock
+
+help: ## Say what there is.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+setup: ## Make .venv, compile llama.cpp and fetch the models: minutes at first, nothing afterwards.
+	@$(PYTHON) deploy/bootstrap.py
+
+demo: setup ## Ask a small set of questions in every mode and print the measured table.
+	@$(BIN)/edgewise demo
+
+test: setup ## Run the tests.
+	$(BIN)/pytest -m "not system"
+
+check: setup ## Check format, lint, types, layers, and the protocol with its generated code.
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint protos
+	rm -rf build/protos && mkdir -p build/protos
+	$(PROTOC) --python_out=build/protos --pyi_out=build/protos --grpc_python_out=build/protos $(PROTOS)
+	diff -r -x '*.proto' -x __pycache__ build/protos/edgewise/v1 protos/edgewise/v1
+
+test-system: setup ## Run the tests that need root or system tools.
+	$(BIN)/pytest -m system
+
+protos: setup ## Generate the Python code of the protocol again.
+	$(PROTOC) --python_out=protos --pyi_out=protos --grpc_python_out=protos $(PROTOS)
+
+lock: $(UV) ## Pin the dependencies of pyproject.toml again, changing as few as possible.
+	$(COMPILE) --extra dev --no-emit-package llama-cpp-python -o requirements.lock pyproject.toml
+	grep -oE 'llama-cpp-python==[0-9.]+' pyproject.toml | $(COMPILE) --no-deps -o deploy/llama/requirements.lock -
+
+$(UV):
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/pip install --quiet uv==0.13.9
