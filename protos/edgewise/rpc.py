@@ -7,10 +7,12 @@ EdgewiseError; anything else that it raises is a fault of ours and becomes INTER
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
@@ -125,10 +127,11 @@ async def start_server(
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     for name in ("", *names):
         await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    _check_free(address)
     try:
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise _bind_error(address, error) from None
+    except RuntimeError:
+        raise _cannot_listen(address) from None
     if address.startswith("unix:"):
         os.chmod(address.removeprefix("unix:"), 0o600)  # noqa: PTH101 - one system call, not worth a thread
         bound = address
@@ -139,10 +142,15 @@ async def start_server(
 
 
 async def run_until_stopped(
-    server: grpc.aio.Server, *, grace_s: float = 10.0, until_stdin_closes: bool = False
+    server: grpc.aio.Server,
+    *,
+    on_ready: Callable[[], None],
+    grace_s: float = 10.0,
+    until_stdin_closes: bool = False,
 ) -> None:
     """Serve until SIGTERM or, if wanted, the end of standard input; then let running calls end for `grace_s` seconds.
 
+    `on_ready` is called when a signal would be heeded, which is when the world may be told that we are there.
     Ctrl-C stops it as well, and surfaces as KeyboardInterrupt. A parent that holds the other end of standard input
     thus takes its child along, however it ends.
     """
@@ -152,6 +160,7 @@ async def run_until_stopped(
     if until_stdin_closes:
         threading.Thread(target=_wait_for_end_of_stdin, args=(loop, stopped), daemon=True).start()
     try:
+        on_ready()
         await stopped.wait()
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
@@ -165,9 +174,30 @@ def _wait_for_end_of_stdin(loop: asyncio.AbstractEventLoop, stopped: asyncio.Eve
         loop.call_soon_threadsafe(stopped.set)
 
 
-def _bind_error(address: str, error: RuntimeError) -> EdgewiseError:
-    if "in use" in str(error):
-        return Conflict(f"{address} is in use; stop what listens there, or give another address (port 0 picks one)")
+def _check_free(address: str) -> None:
+    """gRPC would not say why it cannot bind, and would take a Unix socket away from who listens on it."""
+    try:
+        if address.startswith("unix:"):
+            with socket.socket(socket.AF_UNIX) as probe:
+                taken = probe.connect_ex(address.removeprefix("unix:")) == 0
+        else:
+            host, _, port = address.rpartition(":")
+            family, kind, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+            taken = False
+    except (ValueError, OverflowError):
+        raise _cannot_listen(address) from None
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise _cannot_listen(address) from None
+        taken = True
+    if taken:
+        raise Conflict(f"{address} is in use; stop what listens there, or give another address (port 0 picks one)")
+
+
+def _cannot_listen(address: str) -> NotReady:
     return NotReady(f"cannot listen on {address}: use HOST:PORT of this machine, or unix:PATH in a writable directory")
 
 
