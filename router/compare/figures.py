@@ -19,12 +19,12 @@ def percent_interval(interval: Interval) -> str:
 
 
 def dollars(value: float | None) -> str:
-    """An amount with two significant digits below a dollar: costs of single answers are tiny."""
+    """An amount, with two significant digits where it is small: costs of single answers are tiny."""
     if value is None:
         return UNKNOWN
     if value == 0:
         return "$0"
-    if abs(value) >= 1:
+    if abs(value) >= 0.1:
         return f"${value:,.2f}"
     digits = f"{value:.2g}"
     return f"${float(digits):.10f}".rstrip("0") if "e" in digits else f"${digits}"

@@ -1,0 +1,213 @@
+"""From rows to the summary, the table and the page."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from edgewise.types import CostBasis, Grounding
+from router.compare import figures
+from router.compare.chart import cost_accuracy
+from router.compare.environment import Environment, Machine, Model
+from router.compare.prediction import in_order_of_the_note, prediction
+from router.compare.questions import Graded
+from router.compare.report import difference, render
+from router.compare.rows import Row
+from router.compare.summary import Interval, Summary, summarise
+from router.compare.table import print_table
+from router.compare.verdict import verdict
+
+MODES = ("edge_only", "cloud_only", "post_arbitration", "post_arbitration+cascade", "pre_arbitration", "auto")
+
+
+def environment(cloud: Model | None = Model(name="m", label="stand-in with the edge's weights")) -> Environment:
+    return Environment(
+        question_set="0" * 64,
+        questions=20,
+        seed=0,
+        started_at="2026-11-22T10:00:00+00:00",
+        machine=Machine(system="Linux", processor="test", cores=2, python="3.11"),
+        versions={"edgewise": "0.1.0"},
+        commit=None,
+        edge=Model(name="small"),
+        cloud=cloud,
+    )
+
+
+def row(number: int, mode: str, *, score: float = 1.0, **fields: object) -> Row:
+    given = {
+        "id": f"q{number}", "mode": mode, "answer": "<script>alert(1)</script>", "author": "edge", "score": score,
+        "cost_usd": 0.001, "edge_tokens": 10, "cloud_tokens": 0, "flops": 1e9, "first_shown_s": 0.1,
+        "first_kept_s": 0.2, "total_s": 1.0, "cloud_calls": 0, "retractions": 0, "confidence": None,
+        "grounding": Grounding.OWN_KNOWLEDGE, "cost_basis": CostBasis.NOTIONAL, "f1": score, "group": "even",
+        "private": False, "degraded": False, "error": "", "cloud_generates": 0, "reason": "", "record_id": "",
+    }  # fmt: skip
+    return Row.model_validate(given | fields)
+
+
+def rows() -> list[Row]:
+    """20 questions; cloud_only is right on 15, the others on 5; cloud_only costs five times as much."""
+    found: list[Row] = []
+    for number in range(20):
+        group = "even" if number % 2 == 0 else "odd"
+        for mode in MODES:
+            cloud = mode == "cloud_only"
+            found.append(
+                row(
+                    number, mode, score=float(number < 15 if cloud else number < 5), group=group,
+                    cost_usd=0.005 if cloud else 0.001, total_s=2.0 if cloud else 1.0 + number / 100,
+                    cloud_calls=2 * cloud, cloud_generates=int(cloud), retractions=int(mode == MODES[2] and number < 4),
+                )
+            )  # fmt: skip
+    return found
+
+
+def questions() -> list[Graded]:
+    turns = ({"text": "Who <b>am</b> I?"},)
+    return [Graded.model_validate({"id": f"q{n}", "turns": turns, "answers": ["x"]}) for n in range(20)]
+
+
+@pytest.fixture(scope="module")
+def summary() -> Summary:
+    return summarise(rows(), MODES, environment())
+
+
+def test_the_summary_has_the_keys_of_the_contract(summary: Summary) -> None:
+    written = json.loads(summary.model_dump_json())
+    assert set(written) == {"modes", "pairs", "groups", "environment"}
+    assert set(written["modes"]["edge_only"]) == {
+        "n", "errors", "accuracy", "f1", "cost_usd", "latency_s", "first_kept_s", "cloud_calls_per_question",
+        "escalation_rate", "retraction_rate", "flops",
+    }  # fmt: skip
+    assert set(written["modes"]["edge_only"]["accuracy"]) == {"mean", "lo", "hi"}
+    assert set(written["modes"]["edge_only"]["latency_s"]) == {"p50", "p95"}
+    assert set(written["pairs"][0]) == {"a", "b", "metric", "n", "diff", "lo", "hi", "p", "p_holm", "n_needed"}
+    assert set(written["groups"]) == {"even", "odd"}
+
+
+def test_means_rates_and_quantiles(summary: Summary) -> None:
+    cloud, post = summary.modes["cloud_only"], summary.modes["post_arbitration"]
+    assert (cloud.n, cloud.errors, cloud.accuracy.mean) == (20, 0, 0.75)
+    assert cloud.cost_usd.mean == pytest.approx(0.005)
+    assert (cloud.cloud_calls_per_question, cloud.escalation_rate, post.retraction_rate) == (2.0, 1.0, 0.2)
+    assert post.latency_s.p50 == pytest.approx(1.095)
+    assert cloud.accuracy.lo is not None
+    assert cloud.accuracy.hi is not None
+    assert cloud.accuracy.lo < 0.75 < cloud.accuracy.hi
+    assert cloud.flops == pytest.approx(1e9)
+
+
+def test_pairs_are_tested_on_the_same_questions(summary: Summary) -> None:
+    pair = summary.pair("cloud_only", "edge_only", "accuracy")
+    assert pair is not None
+    assert (pair.n, pair.diff) == (20, 0.5)
+    assert pair.p == pytest.approx(2 / 2**10)
+    assert pair.p <= pair.p_holm
+    turned = summary.pair("edge_only", "cloud_only", "accuracy")
+    assert turned is not None
+    assert (turned.diff, turned.lo, turned.hi) == (-pair.diff, -pair.hi, -pair.lo)
+    assert {found.metric for found in summary.pairs} == {"accuracy", "f1", "cost_usd", "latency_s", "first_kept_s"}
+    assert len(summary.pairs) == 15 * 5
+
+
+def test_an_unknown_cost_stays_unknown() -> None:
+    found = [row(0, "edge_only"), row(1, "edge_only", cost_usd=None), row(0, "cloud_only"), row(1, "cloud_only")]
+    summary = summarise(found, ("edge_only", "cloud_only"), environment())
+    assert summary.modes["edge_only"].cost_usd == Interval()
+    assert summary.pair("edge_only", "cloud_only", "cost_usd") is None
+    assert summary.modes["cloud_only"].cost_usd.mean == pytest.approx(0.001)
+
+
+def test_failures_count_as_wrong_but_not_in_the_times() -> None:
+    failed = row(1, "edge_only", score=0.0, error="UNAVAILABLE", total_s=0.001, first_kept_s=None, cost_usd=None)
+    found = summarise([row(0, "edge_only"), failed], ("edge_only",), environment()).modes["edge_only"]
+    assert (found.n, found.errors, found.accuracy.mean, found.latency_s.p50) == (2, 1, 0.5, 1.0)
+    assert found.cost_usd.mean == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("width", [100, 120])
+def test_the_table_shows_prediction_and_measurement(summary: Summary, width: int) -> None:
+    written = io.StringIO()
+    print_table(Console(file=written, width=width), summary)
+    lines = written.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    text = "\n".join(lines)
+    assert text.count("predicted") == 5
+    assert text.count("measured") >= 6
+    for expected in ("75 % (55–90), 20", "$5.00 notional", "worst: both errors", "stand-in", "+cascade", "auto"):
+        assert expected in text
+    assert "…" not in text
+
+
+def test_the_verdict_claims_what_the_interval_allows(summary: Summary) -> None:
+    said = " ".join(verdict(summary))
+    assert "Most accurate on its 20 questions: cloud_only, 75 %" in said
+    assert "edge_only is less accurate than cloud_only (difference -50 points" in said
+    assert "20 % of what cloud_only costs" in said
+    same = [found.model_copy(update={"score": 1.0}) for found in rows()]
+    assert "cannot be told apart" in " ".join(verdict(summarise(same, MODES, environment())))
+    assert verdict(summarise([], MODES, environment())) == ["Nothing has been asked yet."]
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+
+def test_the_page_stands_alone_and_escapes_what_others_wrote(summary: Summary) -> None:
+    page = render(summary, questions(), rows())
+    tags = Tags()
+    tags.feed(page)
+    names = {name for name, _ in tags.seen}
+    assert not names & {"script", "link", "img", "iframe", "object"}
+    assert not any(key in {"src", "href"} or key.startswith("on") for _, attributes in tags.seen for key in attributes)
+    assert not re.search(r"https?:|url\(|@import", page)
+    assert "&lt;script&gt;alert(1)" in page
+    assert "Who &lt;b&gt;am&lt;/b&gt; I?" in page
+    for expected in ("prefers-color-scheme: dark", "worst: edge error + cloud error", "notional", "stand-in", "<svg"):
+        assert expected in page
+
+
+def test_the_page_of_an_unfinished_run_without_a_cloud() -> None:
+    unfinished = [row(0, "edge_only", cost_usd=None, cost_basis=None, degraded=True, reason="no cloud")]
+    summary = summarise(unfinished, ("edge_only", "agent"), environment(cloud=None))
+    page = render(summary, questions(), unfinished)
+    assert "There was no cloud" in page
+    assert "1 answers are degraded" in page
+    assert "<svg" not in page
+
+
+def test_the_chart_marks_the_front() -> None:
+    dear = [found.model_copy(update={"cost_usd": 0.002}) if found.mode == "auto" else found for found in rows()]
+    chart = cost_accuracy(summarise(dear, MODES, environment()))
+    assert chart.count('class="front"') == len(MODES) - 1
+    assert chart.count('class="dominated"') == 1
+    assert chart.count('class="label"') == len(MODES)
+
+
+def test_the_note_has_five_columns_and_knows_variants() -> None:
+    cascade = prediction("post_arbitration+cascade")
+    assert cascade is not None
+    assert cascade.column == "post-arbitration"
+    assert prediction("auto") is None
+    assert in_order_of_the_note(["auto", "agent", "cloud_only"]) == ["cloud_only", "agent", "auto"]
+
+
+def test_figures_are_written_for_people() -> None:
+    assert [figures.dollars(value) for value in (None, 0.0, 0.0000431, 0.5, 12.3, 1234.5)] == [
+        "unknown", "$0", "$0.000043", "$0.50", "$12.30", "$1,234.50",
+    ]  # fmt: skip
+    assert [figures.seconds(value) for value in (None, 0.0123, 0.5, 12.34)] == ["unknown", "12 ms", "0.50 s", "12.3 s"]
+    assert figures.percent_interval(Interval()) == "unknown"
+    assert figures.operations(2.5e11) == "250 GFLOP"
+    assert difference("cost_usd", -0.001) == "−$0.001"
+    assert difference("accuracy", 0.125) == "+12 points"

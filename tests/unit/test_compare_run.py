@@ -1,0 +1,249 @@
+"""A comparison over a fake router: order, isolation, journal, resuming, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from edgewise.errors import CloudUnavailable, Conflict, EdgewiseError, InvalidInput, NotFound, Overloaded, Withheld
+from edgewise.types import CostBasis, Done, Event, Grounding, Question, Record, SideStatus, Tokens, Usage
+from router.compare.comparison import report_again, run_compare
+from router.compare.questions import Graded
+from router.compare.rows import Row, open_journal, read_run
+from router.compare.runner import Progress, pairs_of
+from router.compare.summary import Summary
+from router.service import Origin
+
+MODES = ("edge_only", "cloud_only", "agent")
+EDGE = SideStatus(ready=True, model="small")
+CLOUD = SideStatus(ready=True, model="large", label="a stand-in with the edge's weights")
+
+
+def graded(name: str, *answers: str, private: bool | None = None, group: str = "") -> Graded:
+    question = {"id": name, "turns": ({"text": f"{name}?"},), "answers": answers, "private": private, "group": group}
+    return Graded.model_validate(question)
+
+
+QUESTIONS = (
+    graded("paris", "Paris", group="general"),
+    graded("secret", "4417", private=True, group="device"),
+    graded("cat", group="nothing"),
+)
+
+
+class FakeRouter:
+    """Answers `Paris` to everything; the cloud refuses what is private. `fail` may raise before an answer."""
+
+    def __init__(self, fail: Callable[[Question], EdgewiseError | None] = lambda _: None) -> None:
+        self.asked: list[tuple[Question, Origin]] = []
+        self.in_flight = 0
+        self._fail = fail
+        self._records: dict[str, Record] = {}
+
+    async def ask(self, question: Question, origin: Origin = Origin()) -> AsyncIterator[Event]:
+        self.asked.append((question, origin))
+        self.in_flight += 1
+        assert self.in_flight == 1
+        await asyncio.sleep(0)
+        self.in_flight -= 1
+        error = self._fail(question)
+        if error:
+            raise error
+        key = f"record-{len(self.asked)}"
+        record = Record(
+            record_id=key,
+            request_id=question.request_id,
+            answer="Paris",
+            author="cloud" if question.mode == "cloud_only" else "edge",
+            grounding=Grounding.ABSTAINED if question.mode == "agent" else Grounding.OWN_KNOWLEDGE,
+            usage=Usage(edge=Tokens(prompt_tokens=10, completion_tokens=2), cloud=Tokens(prompt_tokens=3)),
+            cost_usd=0.5 if question.mode == "cloud_only" else 0.0,
+            cost_basis=CostBasis.NOTIONAL if question.mode == "cloud_only" else None,
+            flops=2e9,
+            total_s=1.0,
+            first_kept_s=0.5,
+            cloud_calls=int(question.mode == "cloud_only"),
+            cloud_generates=int(question.mode == "cloud_only"),
+        )
+        if question.mode == "cloud_only" and question.privacy == "PRIVATE":
+            refusal = {"answer": "", "error": "FAILED_PRECONDITION", "total_s": 0.25, "cost_usd": 0.0}
+            self._records[key] = record.model_copy(update=refusal)
+            raise Withheld("private; ask in edge_only")
+        self._records[key] = record
+        yield Done(
+            answer_id="a", record_id=key, mode=question.mode, author="edge", grounding=Grounding.GROUNDED,
+            finish_reason="stop", usage=Usage(), total_s=1.0,
+        )  # fmt: skip
+
+    async def record(self, record_id: str) -> Record:
+        return self._records[record_id]
+
+    async def record_of_request(self, request_id: str) -> Record | None:
+        return next((found for found in self._records.values() if found.request_id == request_id), None)
+
+
+def compare(
+    router: FakeRouter,
+    out: Path,
+    *,
+    questions: tuple[Graded, ...] = QUESTIONS,
+    modes: tuple[str, ...] = MODES,
+    seed: int = 0,
+    limit: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    cloud: SideStatus | None = CLOUD,
+) -> Summary:
+    return asyncio.run(
+        run_compare(
+            router, questions, modes, out, seed=seed, limit=limit, on_progress=on_progress, edge=EDGE, cloud=cloud
+        )
+    )
+
+
+def rows_in(out: Path) -> dict[tuple[str, str], Row]:
+    rows = [Row.model_validate_json(line) for line in (out / "records.jsonl").read_text().splitlines()]
+    assert len({(row.id, row.mode) for row in rows}) == len(rows)
+    return {(row.id, row.mode): row for row in rows}
+
+
+def test_every_pair_is_asked_once_and_isolated(tmp_path: Path) -> None:
+    router = FakeRouter()
+    compare(router, tmp_path)
+    rows = rows_in(tmp_path)
+    assert set(rows) == {("paris", mode) for mode in MODES} | {("secret", mode) for mode in MODES} | {("cat", "agent")}
+    assert all(origin.isolated and origin.question_id == question.text[:-1] for question, origin in router.asked)
+    assert len({question.request_id for question, _ in router.asked}) == len(rows)
+
+
+def test_rows_have_the_columns_of_the_contract(tmp_path: Path) -> None:
+    compare(FakeRouter(), tmp_path)
+    columns = [
+        "id", "mode", "answer", "author", "score", "cost_usd", "edge_tokens", "cloud_tokens", "flops", "first_shown_s",
+        "first_kept_s", "total_s", "cloud_calls", "retractions", "confidence", "grounding", "cost_basis", "f1",
+        "group", "private", "degraded", "error",
+    ]  # fmt: skip
+    line = json.loads((tmp_path / "records.jsonl").read_text().splitlines()[0])
+    assert list(line)[: len(columns)] == columns
+    row = rows_in(tmp_path)["paris", "cloud_only"]
+    assert (row.score, row.f1, row.edge_tokens, row.cloud_tokens, row.author) == (1.0, 1.0, 12, 3, "cloud")
+
+
+def test_a_private_question_in_a_cloud_mode_is_a_failed_row(tmp_path: Path) -> None:
+    summary = compare(FakeRouter(), tmp_path)
+    row = rows_in(tmp_path)["secret", "cloud_only"]
+    assert (row.error, row.score, row.private, row.total_s) == ("FAILED_PRECONDITION", 0.0, True, 0.25)
+    assert (summary.modes["cloud_only"].n, summary.modes["cloud_only"].errors) == (2, 1)
+    assert summary.modes["cloud_only"].accuracy.mean == 0.5
+
+
+def test_a_failure_without_a_record_is_a_row_too(tmp_path: Path) -> None:
+    summary = compare(FakeRouter(lambda _: Overloaded("busy")), tmp_path, modes=("agent",))
+    row = rows_in(tmp_path)["cat", "agent"]
+    assert (row.error, row.reason, row.score, row.cost_usd) == ("RESOURCE_EXHAUSTED", "busy", 0.0, None)
+    assert summary.modes["agent"].latency_s.p50 is None
+
+
+def test_abstaining_is_right_only_where_nothing_answers(tmp_path: Path) -> None:
+    compare(FakeRouter(), tmp_path)
+    assert rows_in(tmp_path)["cat", "agent"].score == 1
+
+
+def test_the_order_is_interleaved_and_given_by_the_seed() -> None:
+    questions = tuple(graded(f"q{index}", "x") for index in range(12))
+    order = pairs_of(questions, MODES, seed=1)
+    assert order == pairs_of(questions, MODES, seed=1) != pairs_of(questions, MODES, seed=2)
+    for start in range(0, len(order), len(MODES)):
+        block = order[start : start + len(MODES)]
+        assert len({question.id for question, _ in block}) == 1
+        assert {mode for _, mode in block} == set(MODES)
+    assert len({tuple(mode for _, mode in order[start : start + 3]) for start in range(0, len(order), 3)}) > 1
+
+
+def test_an_interrupted_run_resumes_without_loss_or_repetition(tmp_path: Path) -> None:
+    class Killed(BaseException): ...
+
+    def die_at_third(progress: Progress) -> None:
+        if progress.done == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        compare(FakeRouter(), tmp_path, on_progress=die_at_third)
+    before = (tmp_path / "records.jsonl").read_bytes()
+    assert len(before.splitlines()) == 3
+    (tmp_path / "records.jsonl").write_bytes(before + before.splitlines()[0][:40])
+
+    router, seen = FakeRouter(), list[Progress]()
+    compare(router, tmp_path, on_progress=seen.append)
+    assert (seen[0].done, seen[0].total, seen[0].last) == (3, 7, None)
+    assert (seen[-1].done, len(router.asked)) == (7, 4)
+    assert (tmp_path / "records.jsonl").read_bytes().startswith(before)
+    assert len(rows_in(tmp_path)) == 7
+
+
+def test_a_finished_run_asks_nothing_again_and_summarises_alike(tmp_path: Path) -> None:
+    first = compare(FakeRouter(), tmp_path)
+    router = FakeRouter()
+    assert compare(router, tmp_path) == first
+    assert router.asked == []
+    assert report_again(tmp_path) == first
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"questions": QUESTIONS[:2]}, "question_set"),
+        ({"limit": 1}, "question_set"),
+        ({"modes": ("edge_only",)}, "modes"),
+        ({"seed": 9}, "seed"),
+        ({"cloud": None}, "cloud"),
+    ],
+)
+def test_the_directory_of_another_run_is_refused(tmp_path: Path, change: dict[str, object], named: str) -> None:
+    compare(FakeRouter(), tmp_path)
+    before = (tmp_path / "records.jsonl").read_bytes()
+    with pytest.raises(Conflict, match=named):
+        compare(FakeRouter(), tmp_path, **change)  # type: ignore[arg-type]  # a table of single changes
+    assert (tmp_path / "records.jsonl").read_bytes() == before
+
+
+def test_a_line_damaged_in_the_middle_is_refused_by_number(tmp_path: Path) -> None:
+    compare(FakeRouter(), tmp_path)
+    lines = (tmp_path / "records.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "records.jsonl").write_text("".join([lines[0], "{}\n", *lines[1:]]))
+    with pytest.raises(InvalidInput, match="line 2"):
+        compare(FakeRouter(), tmp_path)
+
+
+def test_foreign_records_and_a_second_writer_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "records.jsonl").write_text("something else\n")
+    with pytest.raises(Conflict, match="not written by a comparison"):
+        compare(FakeRouter(), tmp_path / "mine")
+
+    compare(FakeRouter(), tmp_path / "ours")
+    run, questions, _ = read_run(tmp_path / "ours")
+    with open_journal(tmp_path / "ours", run, questions), pytest.raises(Conflict, match="another comparison"):
+        compare(FakeRouter(), tmp_path / "ours")
+
+
+def test_nothing_to_compare_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="nothing to compare"):
+        compare(FakeRouter(), tmp_path, limit=0)
+    with pytest.raises(InvalidInput, match="twice"):
+        compare(FakeRouter(), tmp_path, modes=("agent", "agent"))
+    with pytest.raises(InvalidInput, match="there is no mode"):
+        compare(FakeRouter(), tmp_path, modes=("magic",))
+    with pytest.raises(InvalidInput, match="reads sources"):
+        compare(FakeRouter(), tmp_path, modes=("edge_only",), questions=QUESTIONS[2:])
+    with pytest.raises(NotFound):
+        report_again(tmp_path)
+
+
+def test_a_transient_failure_is_kept_as_it_was(tmp_path: Path) -> None:
+    compare(FakeRouter(lambda question: CloudUnavailable("down") if question.mode == "cloud_only" else None), tmp_path)
+    assert rows_in(tmp_path)["paris", "cloud_only"].error == "UNAVAILABLE"
+    assert rows_in(tmp_path)["paris", "edge_only"].error == ""
