@@ -6,7 +6,6 @@ async with Client.local() as edgewise:
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from pydantic import ValidationError
 
 from edgewise import place
 from edgewise.errors import EdgeUnavailable, Internal
@@ -30,6 +30,7 @@ from edgewise.types import (
     Question,
     Record,
     Retraction,
+    SideStatus,
     Step,
     Token,
     Upload,
@@ -56,6 +57,8 @@ class Daemon(Value):
     socket: str
     grpc: str
     http: str
+    cloud: str
+    privacy: str
     version: str
     started_at: str
 
@@ -64,7 +67,7 @@ class Daemon(Value):
         """The daemon that owns a data directory; None when there is none. The file may be left from a crash."""
         try:
             return Daemon.model_validate_json((data_dir / "daemon.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, ValidationError):
             return None
 
 
@@ -169,6 +172,10 @@ class Client:
             raise error_of(error) from None
         finally:
             call.cancel()
+
+    async def edge_status(self) -> SideStatus:
+        reply = await self._unary(self._edge.GetStatus, edge_pb2.EdgeServiceGetStatusRequest())
+        return unpack(reply.status, SideStatus)
 
     async def documents(self, collection: str = "") -> tuple[Document, ...]:
         reply = await self._unary(self._edge.ListDocuments, edge_pb2.ListDocumentsRequest(collection=collection))

@@ -27,7 +27,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from edgewise.errors import Conflict, EdgewiseError, Internal, NotReady, Overloaded, Unauthenticated
-from edgewise.wire import MAX_MESSAGE_BYTES, message_class, parse, status_metadata
+from edgewise.wire import MAX_MESSAGE_BYTES, error_of, message_class, parse, status_metadata
 
 log = logging.getLogger(__name__)
 
@@ -275,3 +275,42 @@ def open_channel(
     if credentials is not None:
         return grpc.aio.secure_channel(address, credentials, options=options)
     return grpc.aio.insecure_channel(address, options=options)
+
+
+class Relay:
+    """A servicer that passes every call of a service on to where it really is, with the deadline of the caller."""
+
+    def __init__(self, descriptor: ServiceDescriptor, channel: grpc.aio.Channel) -> None:
+        for method in descriptor.methods:
+            setattr(self, method.name, _passed_on(method, channel))
+
+
+def _passed_on(method: MethodDescriptor, channel: grpc.aio.Channel) -> Callable[..., Any]:
+    request_type, reply_type = message_class(method.input_type), message_class(method.output_type)
+    kinds: dict[tuple[bool, bool], Any] = {
+        (False, False): channel.unary_unary,
+        (False, True): channel.unary_stream,
+        (True, True): channel.stream_stream,
+    }
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    start = kinds[method.client_streaming, method.server_streaming](
+        path, request_type.SerializeToString, reply_type.FromString
+    )
+
+    async def unary(request: Message, context: Context) -> Any:
+        try:
+            return await start(request, timeout=context.time_remaining())
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from None
+
+    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+        call = start(request, timeout=context.time_remaining())
+        try:
+            async for reply in call:
+                yield reply
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from None
+        finally:
+            call.cancel()
+
+    return stream if method.server_streaming else unary

@@ -258,7 +258,7 @@ class SideStatus(Value):
 
 
 class Turn(Value):
-    role: Literal["user", "assistant"]
+    role: Literal["system", "user", "assistant"]
     text: Text
 
 

@@ -1,0 +1,58 @@
+"""The modes, one file each. To add one: write its file, and its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from edgewise.errors import InvalidInput
+from edgewise.types import Question
+from router.desk import Desk, Outcome
+from router.modes import (
+    agent,
+    auto,
+    cloud_info_edge_rag,
+    cloud_only,
+    edge_only,
+    post_arbitration,
+    pre_arbitration,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """`options` make variants, written `mode+option`. A mode with `sources` can know that it does not know."""
+
+    answer: Callable[[Question, Desk], Awaitable[Outcome]]
+    summary: str
+    options: tuple[str, ...] = ()
+    sources: bool = False
+
+
+MODES: dict[str, Mode] = {
+    "edge_only": Mode(edge_only.answer, "the small model on this device answers", ("rag", "cot")),
+    "cloud_only": Mode(cloud_only.answer, "the large model in the cloud answers", ("cot",)),
+    "pre_arbitration": Mode(pre_arbitration.answer, "decide from the question who answers, before anything is written"),
+    "post_arbitration": Mode(post_arbitration.answer, "both answer at once, then one answer is kept", ("cascade",)),
+    "cloud_info_edge_rag": Mode(cloud_info_edge_rag.answer, "the cloud informs, the edge writes", sources=True),
+    "agent": Mode(agent.answer, "the edge works with tools, cloud information among them", sources=True),
+    "auto": Mode(auto.answer, "picks a mode for the question", sources=True),
+}
+
+
+def parse(name: str) -> tuple[str, frozenset[str]]:
+    """`post_arbitration+cascade` -> its mode and options; InvalidInput lists what there is."""
+    mode, *options = name.split("+")
+    if mode not in MODES:
+        raise InvalidInput(f"there is no mode `{mode[:60]}`; there are {', '.join(MODES)}")
+    unknown = sorted(set(options) - set(MODES[mode].options))
+    if unknown:
+        known = ", ".join(MODES[mode].options) or "none"
+        raise InvalidInput(f"{mode} has no option `{unknown[0][:60]}`; its options: {known}")
+    return mode, frozenset(options)
+
+
+def has_sources(name: str) -> bool:
+    """Whether a mode or variant looks anything up, so that it can abstain."""
+    mode, options = parse(name)
+    return MODES[mode].sources or "rag" in options

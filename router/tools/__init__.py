@@ -1,0 +1,29 @@
+"""The agent's tools. What a tool returns is data: nothing in it can add a tool or choose one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from edgewise.types import Passage, Question, Text
+from router.desk import Desk
+from router.tools import calculator, clock, cloud_info, search
+from router.tools.found import Found
+
+Run = Callable[[Question, Sequence[Passage], Desk], Awaitable[Found]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    purpose: str
+    run: Run
+
+
+TOOLS: dict[str, Tool] = {
+    "search": Tool("look up the documents on this device", search.run),
+    "library": Tool("look up the public library in the cloud", cloud_info.run),
+    "calculator": Tool("work out numbers", calculator.run),
+    "clock": Tool("today's date and the time now", clock.run),
+}
+
+__all__ = ["TOOLS", "Found", "Text", "Tool"]

@@ -1,0 +1,40 @@
+"""The command line `edgewise`: one file a family of commands, heavy imports inside the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from edgewise.errors import EdgewiseError, InvalidInput
+from router.cli.asking import ask, chat
+from router.cli.daemon import status, stop, up
+from router.cli.documents import ingest
+from router.cli.measuring import compare, demo, report
+from router.cli.records import grade, log
+from router.cli.sides import add_sides
+
+app = typer.Typer(
+    help="Edgewise: a small model on this device, a large one in the cloud, and a router that decides who answers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, up, status, stop, ask, chat, ingest, compare, report, log, grade):
+    app.command()(command)
+add_sides(app)
+
+
+def main() -> None:
+    """The entry point. Exit codes: 0 ok, 1 failure, 2 usage, 130 interrupt."""
+    try:
+        app(prog_name="edgewise")
+    except EdgewiseError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, InvalidInput) else 1)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

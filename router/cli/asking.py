@@ -1,0 +1,154 @@
+"""`ask` and `chat`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import uuid
+from contextlib import AsyncExitStack
+from typing import Annotated, TextIO
+
+import typer
+
+from edgewise.client import Answer, Client
+from edgewise.errors import EdgewiseError, InvalidInput
+from edgewise.types import Citations, Done, Grounding, Passage, Privacy, Question, Retraction, Step, Token
+from router.cli.local import AsJson, DataDir, EmbeddedCloud, client, data_directory, run
+
+Mode = Annotated[str, typer.Option(help="One of the modes, such as edge_only or post_arbitration+cascade.")]
+Private = Annotated[bool | None, typer.Option("--private/--public", help="Never send it away, or let it be sent.")]
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="The question; `-` reads it from standard input.")],
+    mode: Mode = "",
+    private: Private = None,
+    collection: Annotated[list[str] | None, typer.Option(help="Look only into this collection; repeatable.")] = None,
+    conversation: Annotated[str, typer.Option(help="Go on with the conversation of this id.")] = "",
+    max_cost_usd: Annotated[float | None, typer.Option(min=0, help="Most that the answer may cost.")] = None,
+    max_latency_s: Annotated[float | None, typer.Option(min=0.001, help="Longest time for the answer.")] = None,
+    steps: Annotated[bool, typer.Option("--steps", help="Show what was decided on the way.")] = False,
+    as_json: AsJson = False,
+    embedded_cloud: EmbeddedCloud = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Ask one question. The answer goes to standard output, everything else to standard error."""
+    asked = Question(
+        text=sys.stdin.read() if question == "-" else question,
+        mode=mode,
+        privacy=_label(private),
+        collections=tuple(collection or ()),
+        conversation_id=conversation,
+        max_cost_usd=max_cost_usd,
+        max_latency_s=max_latency_s,
+        # What a pipe has read cannot be retracted.
+        hold=as_json or not sys.stdout.isatty(),
+    )
+    if not asked.text.strip():
+        raise InvalidInput("the question is empty; give it as an argument, or `-` and standard input")
+
+    async def work() -> None:
+        async with client(data_directory(data_dir), embedded_cloud=embedded_cloud) as edgewise:
+            if as_json:
+                _print_json(await edgewise.answer(asked))
+            else:
+                await _show(edgewise, asked, steps=steps)
+
+    run(work())
+
+
+def chat(
+    mode: Mode = "",
+    private: Private = None,
+    conversation: Annotated[str, typer.Option(help="Go on with the conversation of this id.")] = "",
+    embedded_cloud: EmbeddedCloud = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Talk: the conversation is remembered. `/mode NAME` changes the mode, `/quit` or Ctrl-D ends."""
+    conversation_id = conversation or uuid.uuid4().hex[:12]
+    # Between answers the loop rests, so that a line can be read without a thread that Ctrl-C could not end.
+    with asyncio.Runner() as runner:
+        exits = AsyncExitStack()
+        opening = client(data_directory(data_dir), embedded_cloud=embedded_cloud)
+        try:
+            edgewise = runner.run(exits.enter_async_context(opening))
+            print(f"conversation {conversation_id}; /quit or Ctrl-D ends it", file=sys.stderr)
+            while (line := _next_line()) is not None:
+                command, _, argument = line.partition(" ")
+                if command == "/mode":
+                    mode = argument.strip()
+                    continue
+                asked = Question(text=line, mode=mode, privacy=_label(private), conversation_id=conversation_id)
+                try:
+                    runner.run(_show(edgewise, asked, steps=False))
+                except EdgewiseError as error:
+                    print(f"error: {error.message}", file=sys.stderr)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        finally:
+            runner.run(exits.aclose())
+
+
+def _next_line() -> str | None:
+    """The next line that says something; None at the end."""
+    while True:
+        try:
+            line = input("> ").strip()
+        except EOFError:
+            return None
+        if line == "/quit":
+            return None
+        if line:
+            return line
+
+
+def _label(private: bool | None) -> Privacy:
+    return Privacy.UNKNOWN if private is None else Privacy.PRIVATE if private else Privacy.PUBLIC
+
+
+async def _show(edgewise: Client, question: Question, *, steps: bool) -> None:
+    passages: tuple[Passage, ...] = ()
+    async for event in edgewise.ask(question):
+        match event:
+            case Token():
+                _write(event.text, sys.stdout)
+            case Retraction():
+                _write(f"\n[retracted: {event.reason}]\n", sys.stdout)
+            case Citations():
+                passages = event.passages
+            case Step() if steps:
+                numbers = "  ".join(f"{name}={value:.3g}" for name, value in event.numbers.items())
+                _write(f"  [{event.where}] {event.name}: {event.detail}  {numbers}\n", sys.stderr)
+            case Done():
+                _write("\n", sys.stdout)
+                _write(_footer(event, passages), sys.stderr)
+
+
+def _footer(done: Done, passages: tuple[Passage, ...]) -> str:
+    cost = "cost unknown" if done.cost_usd is None else f"${done.cost_usd:.6f}"
+    basis = f" ({done.cost_basis.value.lower()})" if done.cost_basis else ""
+    stands_on = {
+        Grounding.GROUNDED: "from sources",
+        Grounding.OWN_KNOWLEDGE: "from the model's own knowledge",
+        Grounding.ABSTAINED: "not answered",
+    }[done.grounding]
+    lines = [f"{done.mode} · {done.author} · {stands_on} · {done.total_s:.2f} s · {cost}{basis} · {done.record_id}"]
+    lines += [f"  {passage.source} ({passage.origin})" for passage in passages]
+    lines += [f"  {'degraded: ' if done.degraded else ''}{done.reason}"] if done.reason else []
+    return "\n".join(lines) + "\n"
+
+
+def _print_json(answer: Answer) -> None:
+    shown = {
+        "answer": answer.text,
+        **answer.done.model_dump(mode="json"),
+        "citations": [passage.model_dump(mode="json") for passage in answer.citations],
+        "steps": [step.model_dump(mode="json") for step in answer.steps],
+    }
+    _write(json.dumps(shown, ensure_ascii=False, indent=2) + "\n", sys.stdout)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    stream.write(text)
+    stream.flush()

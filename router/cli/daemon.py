@@ -1,0 +1,117 @@
+"""`up`, `status` and `stop`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgewise.client import Client, Daemon
+from edgewise.errors import EdgeUnavailable, NotReady
+from router.cli.local import AsJson, DataDir, EmbeddedCloud, data_directory, run, running_daemon
+
+_STOP_S = 40.0
+
+
+def up(
+    grpc_address: Annotated[
+        str, typer.Option(help="Loopback HOST:PORT for gRPC; port 0 picks one.")
+    ] = "127.0.0.1:50051",
+    http_address: Annotated[
+        str, typer.Option(help="Loopback HOST:PORT for HTTP; port 0 picks one.")
+    ] = "127.0.0.1:8080",
+    corpus: Annotated[list[Path] | None, typer.Option(help="Corpus of our gateway for cloud info; repeatable.")] = None,
+    embedded_cloud: EmbeddedCloud = False,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="Ask no token; for throw-away use.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Run the daemon. Prints `ready grpc=... http=...` when it can answer; SIGTERM drains and ends it."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    async def work() -> None:
+        from router.daemon import serving, until_told_to_stop
+        from router.owner import Ownership
+        from router.wiring import Settings, open_stack
+
+        directory = data_directory(data_dir)
+        settings = Settings.load()
+        grace_s = settings.router.stop_grace_s
+        with Ownership(directory):
+            async with (
+                open_stack(settings, directory, embedded_cloud=embedded_cloud, corpora=corpus or ()) as stack,
+                serving(stack, directory, grpc_address, http_address, auth=not no_auth, grace_s=grace_s) as daemon,
+            ):
+                print(f"cloud: {daemon.cloud}", file=sys.stderr)
+                print(f"privacy: {daemon.privacy}", file=sys.stderr)
+                if no_auth:
+                    print("warning: no token is asked; every program here may ask", file=sys.stderr)
+                print(f"ready grpc={daemon.grpc} http={daemon.http}", flush=True)
+                await until_told_to_stop()
+
+    run(work())
+
+
+def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Say whether a daemon runs, where, and with which models. Exit code 1 when none does."""
+    directory = data_directory(data_dir)
+    daemon = running_daemon(directory)
+    if daemon is None:
+        raise EdgeUnavailable(f"no daemon owns {directory}; start one with `edgewise up`")
+
+    async def work() -> dict[str, object]:
+        async with Client(f"unix:{daemon.socket}") as edgewise:
+            edge = await edgewise.edge_status()
+        return {**daemon.model_dump(), "edge": edge.model_dump(mode="json")}
+
+    found = run(work())
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    for line in _in_words(daemon, found):
+        print(line)
+
+
+def stop(data_dir: DataDir = None) -> None:
+    """Stop the daemon: running answers may end, then it exits."""
+    directory = data_directory(data_dir)
+    daemon = running_daemon(directory)
+    if daemon is None:
+        print(f"no daemon owns {directory}")
+        return
+    os.kill(daemon.pid, signal.SIGTERM)
+    end = time.monotonic() + _STOP_S
+    while running_daemon(directory) is not None or _alive(daemon.pid):
+        if time.monotonic() > end:
+            raise NotReady(
+                f"process {daemon.pid} did not stop within {_STOP_S:g} s; look at its log, or end it by hand"
+            )
+        time.sleep(0.05)
+    print(f"stopped process {daemon.pid}")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _in_words(daemon: Daemon, found: dict[str, object]) -> list[str]:
+    edge = found["edge"]
+    assert isinstance(edge, dict)
+    return [
+        f"running   process {daemon.pid}, edgewise {daemon.version}, since {daemon.started_at}",
+        f"grpc      {daemon.grpc}, {daemon.socket}",
+        f"http      {daemon.http}",
+        f"edge      {edge['model']}, {edge['documents']} documents, {edge['passages']} passages",
+        f"cloud     {daemon.cloud}",
+        f"privacy   {daemon.privacy}",
+    ]

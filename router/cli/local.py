@@ -1,0 +1,75 @@
+"""How a command reaches a router: the daemon that owns the data directory, or one of its own for as long as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from edgewise import place
+from edgewise.client import Client, Daemon
+from edgewise.errors import Conflict
+
+T = TypeVar("T")
+
+DataDir = Annotated[
+    Path | None, typer.Option(help="Records, documents and token; else EDGEWISE_DATA_DIR or the XDG place.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+EmbeddedCloud = Annotated[
+    bool, typer.Option(help="Use the stand-in for a cloud (the edge's own weights) if no cloud is configured.")
+]
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    """Runs a command's coroutine; Ctrl-C ends it with exit code 130."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def data_directory(given: Path | None) -> Path:
+    return (given or place.data_dir()).expanduser().absolute()
+
+
+def running_daemon(data_dir: Path) -> Daemon | None:
+    """The daemon that owns a data directory now; a `daemon.json` left by a crash does not count."""
+    from router.owner import Ownership
+
+    daemon = Daemon.of(data_dir)
+    if daemon is None:
+        return None
+    try:
+        with Ownership(data_dir):
+            return None
+    except Conflict:
+        return daemon
+
+
+@asynccontextmanager
+async def client(data_dir: Path, *, embedded_cloud: bool = False) -> AsyncIterator[Client]:
+    """A client of the daemon, or of a router started for this command with the same data directory."""
+    daemon = running_daemon(data_dir)
+    if daemon is not None:
+        async with Client(f"unix:{daemon.socket}") as found:
+            yield found
+        return
+    from edgewise.rpc import start_server
+    from router.daemon import services_of
+    from router.owner import Ownership
+    from router.wiring import Settings, open_stack
+
+    with Ownership(data_dir), tempfile.TemporaryDirectory(prefix="edgewise-") as sockets:
+        async with open_stack(Settings.load(), data_dir, embedded_cloud=embedded_cloud) as stack:
+            server, address = await start_server(services_of(stack), f"unix:{sockets}/own.sock")
+            try:
+                async with Client(address) as own:
+                    yield own
+            finally:
+                await server.stop(1)

@@ -1,0 +1,142 @@
+"""The daemon: one process that owns a data directory and serves gRPC and HTTP until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import importlib.metadata
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from edgewise.client import Daemon
+from edgewise.errors import Conflict, InvalidInput, NotReady
+from edgewise.rpc import Relay, Service, open_channel, start_server
+from edgewise.v1 import edge_pb2
+from router import http, server
+from router.log import now
+from router.owner import token_of
+from router.wiring import Stack
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
+_LONGEST_SOCKET_PATH = 100
+
+
+def socket_path(data_dir: Path) -> Path:
+    """`DATA_DIR/edgewise.sock`; InvalidInput when the path is longer than the kernel takes."""
+    path = data_dir.absolute() / "edgewise.sock"
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        raise InvalidInput(f"{path} is too long for a Unix socket; give a --data-dir with a shorter path")
+    return path
+
+
+@asynccontextmanager
+async def serving(
+    stack: Stack, data_dir: Path, grpc_address: str, http_address: str, *, auth: bool, grace_s: float
+) -> AsyncIterator[Daemon]:
+    """Serves a stack on the Unix socket, on TCP and over HTTP, and says so in `daemon.json`."""
+    token = token_of(data_dir) if auth else ""
+    path = socket_path(data_dir)
+    path.unlink(missing_ok=True)
+    services = services_of(stack)
+    async with AsyncExitStack() as exits:
+        local, _ = await start_server(services, f"unix:{path}")
+        exits.push_async_callback(local.stop, grace_s)
+        exits.callback(path.unlink, missing_ok=True)
+        remote, bound = await start_server(services, _loopback(grpc_address), token=token)
+        exits.push_async_callback(remote.stop, grace_s)
+        app = http.application(stack.router, stack.edge, token=token)
+        http_bound = await exits.enter_async_context(_http_server(app, http_address, grace_s))
+        _, cloud = await stack.router.status()
+        described = data_dir / "daemon.json"
+        daemon = Daemon(
+            pid=os.getpid(),
+            socket=str(path),
+            grpc=bound,
+            http=f"http://{http_bound}",
+            cloud=cloud.label or cloud.model or "none",
+            privacy=stack.policy.in_words,
+            version=importlib.metadata.version("edgewise"),
+            started_at=now(),
+        )
+        described.write_text(daemon.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        exits.callback(described.unlink, missing_ok=True)
+        yield daemon
+
+
+def services_of(stack: Stack) -> tuple[Service, Service]:
+    """RouterService, and EdgeService passed on to the edge node, so that apps ingest at the same address."""
+    descriptor = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"]
+    return server.service(stack.router), Service(descriptor, Relay(descriptor, open_channel(stack.edge.address)))
+
+
+async def until_told_to_stop() -> None:
+    """Returns on SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, told.set)
+    try:
+        await told.wait()
+    finally:
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(sign)
+
+
+@asynccontextmanager
+async def _http_server(app: ASGIApp, address: str, grace_s: float) -> AsyncIterator[str]:
+    host, port = _host_and_port(_loopback(address))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(f"{address} is in use; stop what listens there, or give another --http-address") from None
+        raise NotReady(f"cannot listen on {address}: {error.strerror}") from None
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=max(int(grace_s), 1)
+    )
+    http_server = _HttpServer(config)
+    running = asyncio.create_task(http_server.serve(sockets=[listener]))
+    try:
+        # The listener is bound already: what connects before the server has started waits in the kernel's queue.
+        bound_host, bound_port = listener.getsockname()[:2]
+        yield f"[{bound_host}]:{bound_port}" if ":" in bound_host else f"{bound_host}:{bound_port}"
+    finally:
+        http_server.should_exit = True
+        with suppress(asyncio.CancelledError):
+            await running
+        listener.close()
+
+
+class _HttpServer(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are for the whole daemon, not for its HTTP part."""
+        yield
+
+
+def _loopback(address: str) -> str:
+    """The address, if it is of this machine alone: the daemon is not meant for other ones."""
+    host, _ = _host_and_port(address)
+    if host not in _LOOPBACK:
+        raise InvalidInput(
+            f"{address} is not a loopback address; the daemon listens on 127.0.0.1, localhost or [::1] only"
+        )
+    return address
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise InvalidInput(f"`{address}` is not HOST:PORT; write 127.0.0.1:8080, or 127.0.0.1:0 for any free port")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,168 @@
+"""What one question may touch: the two sides, its events, its thresholds. A mode has nothing else.
+
+A mode is a coroutine `answer(question, desk) -> Outcome`. It writes drafts on either side, shows, retracts or cites
+them, and returns the one that stays.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from edgewise.errors import BrokenOff, CloudUnavailable, Internal, OverBudget, Withheld
+from edgewise.ports import Edge
+from edgewise.types import (
+    Author,
+    Citations,
+    Completion,
+    Event,
+    Grounding,
+    Options,
+    Passage,
+    Prompt,
+    Query,
+    Question,
+    Retraction,
+    Step,
+    Text,
+    Token,
+)
+from router.arbiter.gain import GainModel
+from router.arbiter.trust import TrustModel
+from router.config import RouterSettings
+from router.meter import PlainSide
+
+# Why the cloud may not come into an answer; a mode that can do without it goes on.
+CLOUD_CANNOT = (CloudUnavailable, Withheld, OverBudget)
+Emit = Callable[[Event], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A finished piece of writing by one side. Its text carries the labels and sources of the prompt it came from."""
+
+    answer_id: str
+    author: Author
+    text: Text
+    logprobs: tuple[float, ...]
+    completion: Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The draft that stays, and how far to trust it. `mode` is set by a mode that left the answer to another one."""
+
+    draft: Draft
+    grounding: Grounding
+    confidence: float | None = None
+    degraded: bool = False
+    reason: str = ""
+    mode: str = ""
+
+    def but(self, *, degraded: bool, reason: str) -> Outcome:
+        return replace(self, degraded=self.degraded or degraded, reason="; ".join(filter(None, (reason, self.reason))))
+
+
+class Writer:
+    """One side as a mode uses it."""
+
+    def __init__(self, author: Author, side: PlainSide, emit: Emit, options: Options) -> None:
+        self._author: Author = author
+        self._side = side
+        self._emit = emit
+        self._options = options
+
+    async def write(self, prompt: Prompt, *, show: bool = True, max_tokens: int | None = None) -> Draft:
+        """A draft, shown to the caller while it is being written unless `show` is false.
+
+        BrokenOff when the cloud fails after the caller saw a first token: then no other model may go on in its place.
+        """
+        answer_id = uuid.uuid4().hex
+        text: list[str] = []
+        logprobs: list[float] = []
+        end: Completion | None = None
+        try:
+            async with aclosing(self._side.generate(prompt, self._with(max_tokens))) as parts:
+                async for part in parts:
+                    if isinstance(part, Completion):
+                        end = part
+                        continue
+                    text.append(part.text)
+                    logprobs.extend(part.logprobs)
+                    if show and part.text:
+                        await self._emit(Token(answer_id=answer_id, author=self._author, text=part.text))
+        except CloudUnavailable as error:
+            if show and text:
+                raise BrokenOff(f"the cloud's answer broke off: {error.message}") from None
+            raise
+        if end is None:
+            raise Internal(f"the {self._author} ended its answer without saying so; see its log")
+        whole = Text.join(message.content for message in prompt.messages).derive("".join(text))
+        return Draft(answer_id, self._author, whole, tuple(logprobs), end)
+
+    async def retrieve(self, query: Query) -> tuple[Passage, ...]:
+        return (await self._side.retrieve(query)).passages
+
+    def _with(self, max_tokens: int | None) -> Options:
+        if max_tokens is None:
+            return self._options
+        sampling = self._options.sampling.model_copy(update={"max_tokens": max_tokens})
+        return self._options.model_copy(update={"sampling": sampling})
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`local` gives the edge's scores and embeddings; `cloud` passes the budget and the egress gate (meter.py)."""
+
+    edge: Writer
+    cloud: Writer
+    local: Edge
+    emit: Emit
+    gain: GainModel
+    trust: TrustModel
+    settings: RouterSettings
+    options: frozenset[str]
+    elapsed: Callable[[], float]
+
+    async def step(self, step: Step) -> None:
+        await self.emit(step)
+
+    async def show(self, draft: Draft) -> None:
+        """Sends a draft that was written silently."""
+        await self.emit(Token(answer_id=draft.answer_id, author=draft.author, text=draft.text.value))
+
+    def abstain(self, draft: Draft) -> Draft:
+        """What is said instead of an answer that nothing supports."""
+        text = draft.text.derive("I do not know: nothing I can look up answers this.")
+        return replace(draft, answer_id=uuid.uuid4().hex, text=text, logprobs=())
+
+    def out_of_budget(self, steps: int) -> str | None:
+        """Why a mode that works in steps must come to its end after this many; None while it may go on."""
+        if steps >= self.settings.agent_steps:
+            return f"{steps} steps were made, the limit of router.agent_steps"
+        if self.elapsed() >= self.settings.agent_s:
+            return f"{self.settings.agent_s:g} s have passed, the limit of router.agent_s"
+        return None
+
+    async def retract(self, draft: Draft, reason: str) -> None:
+        await self.emit(Retraction(answer_id=draft.answer_id, reason=reason))
+
+    async def cite(self, draft: Draft, passages: tuple[Passage, ...]) -> None:
+        await self.emit(Citations(answer_id=draft.answer_id, passages=passages))
+
+    def query(self, question: Question) -> Query:
+        """What to look up for a question; a follow-up is looked up together with the turn before it."""
+        earlier = [turn.text for turn in question.history if turn.role == "user"][-1:]
+        text = Text.join((*earlier, question_text(question)), "\n")
+        return Query(text=text, k=self.settings.passages, collections=question.collections)
+
+
+def question_text(question: Question) -> Text:
+    return Text(value=question.text, label=question.privacy, sources=("question",))
+
+
+def step(name: str, detail: str = "", where: Author | None = None, numbers: dict[str, float] | None = None) -> Step:
+    """A step with a new id; decided by the router unless a side did it."""
+    return Step(id=uuid.uuid4().hex[:8], name=name, where=where or "router", detail=detail, numbers=numbers or {})

@@ -1,0 +1,278 @@
+"""The OpenAI-compatible door: any OpenAI client works, with a mode as its `model`.
+
+Answers are held until they are final, because such a client cannot forget a retracted draft; drafts are streamed as
+`reasoning_content` when `show_drafts` asks for them. The last chunk has the usage and, under `edgewise`, the decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hmac
+import json
+import logging
+import struct
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from edgewise.errors import Cancelled, EdgewiseError, Internal, TooLarge
+from edgewise.ports import Embedder
+from edgewise.types import Citations, Done, Event, Retraction, Step, Token
+from edgewise.wire import invalid
+from router.modes import MODES
+from router.openai_types import ChatRequest, EmbeddingRequest
+from router.service import Origin, Router
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+_LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
+_OPEN = frozenset({"/healthz"})
+BodyT = TypeVar("BodyT", bound=BaseModel)
+T = TypeVar("T")
+
+
+def application(router: Router, embedder: Embedder, *, token: str, hosts: frozenset[str] = _LOCAL) -> ASGIApp:
+    """The ASGI application; an empty token lets everybody in who passes the Host check."""
+    door = _Door(router, embedder)
+    routes = [
+        Route("/v1/chat/completions", door.chat, methods=["POST"]),
+        Route("/v1/embeddings", door.embeddings, methods=["POST"]),
+        Route("/v1/models", door.models),
+        Route("/metrics", door.metrics),
+        Route("/healthz", door.health),
+    ]
+    return _Guard(
+        Starlette(routes=routes, exception_handlers={EdgewiseError: _refused, Exception: _failed}), token, hosts
+    )
+
+
+class _Guard:
+    """Checks Host, Origin and the token before a byte of a body is read (DNS rebinding, cross-site requests)."""
+
+    def __init__(self, app: ASGIApp, token: str, hosts: frozenset[str]) -> None:
+        self._app = app
+        self._wanted = f"Bearer {token}".encode() if token else None
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(scope) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = dict(scope["headers"])
+        host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin", b"").decode("latin-1")
+        if urlsplit(f"//{host}").hostname not in self._hosts:
+            return _error(403, "Forbidden", "this daemon answers only requests to its own address, such as 127.0.0.1")
+        if origin and origin != f"http://{host}":
+            return _error(403, "Forbidden", "pages of other sites may not use this daemon")
+        if self._wanted is None or scope["path"] in _OPEN:
+            return None
+        if hmac.compare_digest(headers.get(b"authorization", b""), self._wanted):
+            return None
+        message = "send the token of the data directory as `Authorization: Bearer TOKEN` (an OpenAI client's api_key)"
+        return _error(401, "Unauthenticated", message)
+
+
+class _Door:
+    def __init__(self, router: Router, embedder: Embedder) -> None:
+        self._router = router
+        self._embedder = embedder
+
+    async def chat(self, request: Request) -> Response:
+        body = await _body(request, ChatRequest)
+        try:
+            question = body.question(self._router.default_max_tokens)
+        except ValidationError as error:
+            raise invalid(error) from None
+        events = self._router.ask(question, Origin(app="http"))
+        if not body.stream:
+            return JSONResponse(await _unless_gone(request, _completion(events, body.model)))
+        chunks = _chunks(events, body)
+        # The status line waits for the first chunk, so that a failed answer has the status that it deserves.
+        first = await _unless_gone(request, anext(chunks))
+        return StreamingResponse(_server_sent(first, chunks), media_type="text/event-stream")
+
+    async def embeddings(self, request: Request) -> Response:
+        body = await _body(request, EmbeddingRequest)
+        vectors = await self._embedder.embed(body.texts)
+        data = [
+            {"object": "embedding", "index": place, "embedding": _encoded(vector, body.encoding_format)}
+            for place, vector in enumerate(vectors)
+        ]
+        return JSONResponse({"object": "list", "model": body.model, "data": data})
+
+    async def models(self, _: Request) -> Response:
+        names = [
+            name for mode, info in MODES.items() for name in (mode, *(f"{mode}+{option}" for option in info.options))
+        ]
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "edgewise"} for name in names]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(self._router.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def health(self, _: Request) -> Response:
+        edge, cloud = await self._router.status()
+        return JSONResponse({"edge": edge.ready, "cloud": cloud.ready}, status_code=200 if edge.ready else 503)
+
+
+async def _body(request: Request, body_type: type[BodyT]) -> BodyT:
+    data = bytearray()
+    try:
+        async for piece in request.stream():
+            data += piece
+            if len(data) > MAX_BODY_BYTES:
+                raise TooLarge(f"the body is over {MAX_BODY_BYTES} bytes; ingest long texts instead of sending them")
+    except ClientDisconnect:
+        raise Cancelled("the caller went away while sending") from None
+    try:
+        return body_type.model_validate_json(bytes(data))
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+async def _completion(events: AsyncGenerator[Event], model: str) -> dict[str, Any]:
+    text: dict[str, str] = {}
+    citations: list[dict[str, Any]] = []
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Token():
+                    text[event.answer_id] = text.get(event.answer_id, "") + event.text
+                case Citations():
+                    citations = _cited(event)
+                case Done():
+                    message = {"role": "assistant", "content": text.get(event.answer_id, "")}
+                    choice = {"index": 0, "message": message, "finish_reason": event.finish_reason, "logprobs": None}
+                    return _envelope(event.record_id, model, "chat.completion") | {
+                        "choices": [choice],
+                        **_ending(event, citations),
+                    }
+    raise Internal("the answer ended without a `done`; see the log")
+
+
+async def _chunks(events: AsyncGenerator[Event], body: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
+    """Chunks of a streamed answer: drafts as reasoning where wanted, the final answer as content, then the ending."""
+    drafts = body.edgewise.show_drafts
+    text: dict[str, str] = {}
+    citations: list[dict[str, Any]] = []
+    envelope = _envelope("pending", body.model, "chat.completion.chunk")
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Token() if drafts:
+                    text[event.answer_id] = text.get(event.answer_id, "") + event.text
+                    yield envelope | _delta({"reasoning_content": event.text})
+                case Retraction() if drafts:
+                    yield envelope | _delta({"reasoning_content": f"\n[retracted: {event.reason}]\n"})
+                case Token():
+                    yield envelope | _delta({"role": "assistant", "content": event.text})
+                case Citations():
+                    citations = _cited(event)
+                case Step():
+                    pass
+                case Done():
+                    if drafts:
+                        yield envelope | _delta({"role": "assistant", "content": text.get(event.answer_id, "")})
+                    yield envelope | _delta({}, event.finish_reason)
+                    yield envelope | {"choices": [], **_ending(event, citations)}
+
+
+async def _server_sent(first: dict[str, Any], rest: AsyncGenerator[dict[str, Any]]) -> AsyncIterator[str]:
+    async with aclosing(rest):
+        yield _line(first)
+        try:
+            async for chunk in rest:
+                yield _line(chunk)
+        except EdgewiseError as error:
+            yield _line(_error_body(error.reason, error.message))
+    yield "data: [DONE]\n\n"
+
+
+def _line(content: dict[str, Any]) -> str:
+    return f"data: {json.dumps(content)}\n\n"
+
+
+def _envelope(record_id: str, model: str, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{record_id}", "object": kind, "created": int(time.time()), "model": model}
+
+
+def _delta(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+
+
+def _ending(event: Done, citations: list[dict[str, Any]]) -> dict[str, Any]:
+    """OpenAI's usage is the sum of both sides; ours, by side, is under `edgewise`."""
+    both = event.usage.edge + event.usage.cloud
+    usage = {
+        "prompt_tokens": both.prompt_tokens,
+        "completion_tokens": both.completion_tokens,
+        "total_tokens": both.prompt_tokens + both.completion_tokens,
+    }
+    return {"usage": usage, "edgewise": event.model_dump(mode="json") | {"citations": citations}}
+
+
+def _cited(event: Citations) -> list[dict[str, Any]]:
+    return [
+        {"source": passage.source, "title": passage.title, "text": passage.text.value, "origin": passage.origin}
+        for passage in event.passages
+    ]
+
+
+def _encoded(vector: tuple[float, ...], encoding: str) -> list[float] | str:
+    if encoding == "float":
+        return list(vector)
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """The result of some work, which is cancelled when the caller hangs up."""
+    working = asyncio.ensure_future(work)
+    gone = asyncio.create_task(_hang_up(request))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Cancelled("the caller went away before the answer was final")
+        return working.result()
+    finally:
+        for task in (working, gone):
+            task.cancel()
+        await asyncio.wait({working, gone})
+
+
+async def _hang_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, EdgewiseError)
+    response = _error(error.http, error.reason, error.message)
+    if error.retry_after_s is not None:
+        response.headers["retry-after"] = f"{error.retry_after_s:.0f}"
+    return response
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    log.error("a request failed", exc_info=error)
+    return _error(500, "Internal", f"a fault in edgewise ({type(error).__name__}); its log has the details")
+
+
+def _error(status: int, reason: str, message: str) -> Response:
+    return JSONResponse(_error_body(reason, message), status_code=status)
+
+
+def _error_body(reason: str, message: str) -> dict[str, Any]:
+    """The shape of OpenAI's errors."""
+    return {"error": {"message": message, "type": reason, "param": None, "code": reason}}

@@ -1,0 +1,269 @@
+"""Wrappers around the two sides that measure and limit every call. The order, outermost first, is
+
+Metered    writes a SideCall for whatever happened, on an injected monotonic clock
+Budgeted   reserves money before a cloud call, settles it after
+Gated      lets out only what the policy releases (privacy.py)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Literal
+
+from edgewise.errors import Cancelled, EdgewiseError, OverBudget, Withheld
+from edgewise.ports import Side
+from edgewise.types import (
+    Author,
+    Chunk,
+    Completion,
+    CostBasis,
+    Findings,
+    Options,
+    Prompt,
+    Query,
+    SideStatus,
+    Timings,
+    Tokens,
+    Usage,
+    Value,
+)
+
+Clock = Callable[[], float]
+PlainSide = Side[Prompt, Query]
+
+
+class SideCall(Value):
+    """One call of a side, complete enough to be replayed.
+
+    `key` is the SHA-256 of what determines the answer: side, kind, model, prompt or query, sampling. Times are seconds
+    since the question arrived. Costs are as in `Completion`.
+    """
+
+    key: str
+    side: Author
+    kind: Literal["generate", "retrieve"]
+    request: str
+    response: str = ""
+    logprobs: tuple[float, ...] = ()
+    prompt_version: str = ""
+    model: str = ""
+    model_hash: str | None = None
+    finish_reason: str | None = None
+    tokens: Tokens = Tokens()
+    timings: Timings = Timings()
+    started_s: float
+    first_s: float | None = None
+    ended_s: float
+    cost_usd: float | None = None
+    cost_basis: CostBasis | None = None
+    flops: float | None = None
+    error: str = ""
+
+
+class Ledger:
+    """The side calls of one question, and their sums."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._start = clock()
+        self.calls: list[SideCall] = []
+
+    def now(self) -> float:
+        """Seconds since the question arrived."""
+        return self._clock() - self._start
+
+    def of(self, side: Author, kind: str | None = None) -> list[SideCall]:
+        return [call for call in self.calls if call.side == side and kind in {None, call.kind}]
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            edge=sum((call.tokens for call in self.of("edge")), Tokens()),
+            cloud=sum((call.tokens for call in self.of("cloud")), Tokens()),
+        )
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the cloud calls cost, plus the edge's time where it has a rate; None once a cloud call's is unknown.
+
+        No cloud call costs nothing: that is a fact, not an unknown. The cost of a call that failed before its end is
+        unknown, unless it never started generating.
+        """
+        cloud = [call.cost_usd for call in self.of("cloud") if not call.error or call.first_s is not None]
+        if any(cost is None for cost in cloud):
+            return None
+        return sum(cost or 0.0 for cost in cloud) + sum(call.cost_usd or 0.0 for call in self.of("edge"))
+
+    @property
+    def cost_basis(self) -> CostBasis | None:
+        """The weakest basis of any cloud call's cost; None when there was none."""
+        found = {call.cost_basis for call in self.of("cloud")}
+        return next((basis for basis in _WEAKEST_FIRST if basis in found), None)
+
+    @property
+    def flops(self) -> float | None:
+        """Of both sides, or None when a generation's is unknown."""
+        counts = [call.flops for call in self.calls if call.kind == "generate" and call.first_s is not None]
+        return None if any(count is None for count in counts) else sum(count or 0.0 for count in counts)
+
+
+_WEAKEST_FIRST = (CostBasis.SIMULATED, CostBasis.NOTIONAL, CostBasis.BILLED)
+
+
+# Refused here, before anything was sent: no call was made.
+_NOT_MADE = (Withheld, OverBudget)
+
+
+class Metered:
+    """Writes a SideCall for every call of a side that was made, failed and cancelled ones included."""
+
+    def __init__(self, author: Author, side: PlainSide, ledger: Ledger) -> None:
+        self._author: Author = author
+        self._side = side
+        self._ledger = ledger
+
+    async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
+        started, first = self._ledger.now(), None
+        text: list[str] = []
+        logprobs: list[float] = []
+        end: Completion | None = None
+        error, made = "", True
+        try:
+            async with aclosing(self._side.generate(prompt, options)) as parts:
+                async for part in parts:
+                    if isinstance(part, Chunk):
+                        first = self._ledger.now() if first is None else first
+                        text.append(part.text)
+                        logprobs.extend(part.logprobs)
+                    else:
+                        end = part
+                    yield part
+        except EdgewiseError as failure:
+            error, made = failure.code.name, not isinstance(failure, _NOT_MADE)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            error = Cancelled.code.name if end is None else ""
+            raise
+        finally:
+            request = _canonical(prompt) + _canonical(options.sampling)
+            call = SideCall(
+                key=_key(self._author, "generate", (end.model_hash or end.model) if end else "", request),
+                side=self._author,
+                kind="generate",
+                request=_canonical(prompt),
+                response="".join(text),
+                logprobs=tuple(logprobs),
+                prompt_version=prompt.version,
+                started_s=started,
+                first_s=first,
+                ended_s=self._ledger.now(),
+                error=error,
+            )
+            if made:
+                self._ledger.calls.append(_with_end(call, end) if end else call)
+
+    async def retrieve(self, query: Query) -> Findings:
+        started = self._ledger.now()
+        findings, error, made = Findings(), "", True
+        try:
+            findings = await self._side.retrieve(query)
+            return findings
+        except EdgewiseError as failure:
+            error, made = failure.code.name, not isinstance(failure, _NOT_MADE)
+            raise
+        except asyncio.CancelledError:
+            error = Cancelled.code.name
+            raise
+        finally:
+            call = SideCall(
+                key=_key(self._author, "retrieve", "", _canonical(query)),
+                side=self._author,
+                kind="retrieve",
+                request=_canonical(query),
+                response=_canonical(findings),
+                started_s=started,
+                ended_s=self._ledger.now(),
+                cost_usd=findings.cost_usd,
+                cost_basis=findings.cost_basis,
+                error=error,
+            )
+            if made:
+                self._ledger.calls.append(call)
+
+    async def status(self) -> SideStatus:
+        return await self._side.status()
+
+
+def _with_end(call: SideCall, end: Completion) -> SideCall:
+    same = {name: getattr(end, name) for name in _OF_THE_END}
+    return call.model_copy(update=same)
+
+
+_OF_THE_END = ("model", "model_hash", "finish_reason", "tokens", "timings", "cost_usd", "cost_basis", "flops")
+
+
+def _canonical(value: Value) -> str:
+    return value.model_dump_json()
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class Budgeted:
+    """Refuses a generation whose worst case does not fit what is left of the question's money.
+
+    The worst case is a token for every two bytes of the prompt, and every token that the answer may have. Money that
+    concurrent calls have reserved is not available to others; what was not used is given back.
+    """
+
+    def __init__(self, side: PlainSide, limit_usd: float | None) -> None:
+        self._side = side
+        self._limit = limit_usd
+        self._spent = 0.0
+
+    async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
+        reserved = await self._reserve(prompt, options)
+        cost: float | None = None
+        try:
+            async with aclosing(self._side.generate(prompt, options)) as parts:
+                async for part in parts:
+                    if isinstance(part, Completion):
+                        cost = part.cost_usd
+                    yield part
+        finally:
+            # Without a bill the reservation stands: spending less than allowed is safe, spending more is not.
+            if cost is not None:
+                self._spent += cost - reserved
+
+    async def retrieve(self, query: Query) -> Findings:
+        findings = await self._side.retrieve(query)
+        self._spent += findings.cost_usd or 0.0
+        return findings
+
+    async def status(self) -> SideStatus:
+        return await self._side.status()
+
+    async def _reserve(self, prompt: Prompt, options: Options) -> float:
+        if self._limit is None:
+            return 0.0
+        status = await self._side.status()
+        if status.usd_per_mtok_prompt is None or status.usd_per_mtok_completion is None:
+            raise OverBudget(
+                f"the price of {status.model or 'the cloud model'} is unknown, so max_cost_usd cannot be kept; "
+                "set cloud.usd_per_mtok_prompt and cloud.usd_per_mtok_completion, or ask without max_cost_usd"
+            )
+        prompt_bytes = sum(len(message.content.value.encode("utf-8", "replace")) for message in prompt.messages)
+        worst = (
+            prompt_bytes / 2 * status.usd_per_mtok_prompt + options.sampling.max_tokens * status.usd_per_mtok_completion
+        ) / 1e6
+        if self._spent + worst > self._limit:
+            raise OverBudget(
+                f"this cloud call may cost ${worst:.6f}, and ${max(self._limit - self._spent, 0):.6f} of max_cost_usd "
+                f"(${self._limit:.6f}) is left; raise it, or ask for a shorter answer"
+            )
+        self._spent += worst
+        return worst

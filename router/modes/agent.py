@@ -1,0 +1,52 @@
+"""The edge works with tools: it looks things up here and in the cloud, calculates, reads the clock, then answers.
+
+The next tool is the one whose name the small model finds most likely. Free-form tool calls of such a model are right
+three times in ten, so it chooses among names instead of writing calls; each name's likelihood is taken relative to the
+same prompt without a question, because some names are likelier than others whatever was asked (contextual
+calibration, Zhao et al. 2021).
+"""
+
+from __future__ import annotations
+
+from edgewise.types import Passage, Question, Text
+from router import prompts
+from router.desk import Desk, Outcome, question_text, step
+from router.grounding import answer_from
+from router.modes.cloud_info_edge_rag import merged
+from router.tools import TOOLS
+
+_ANSWER = "answer"
+_NO_QUESTION = Text.ours("N/A")
+
+
+async def answer(question: Question, desk: Desk) -> Outcome:
+    passages: tuple[Passage, ...] = ()
+    notes: list[Text] = []
+    facts: list[Text] = []
+    open_tools = [*TOOLS]
+    steps = 0
+    while open_tools and (over := desk.out_of_budget(steps)) is None:
+        tool = await _choose(question, [*open_tools, _ANSWER], notes, desk)
+        if tool == _ANSWER:
+            break
+        found = await TOOLS[tool].run(question, passages, desk)
+        await desk.step(step(tool, found.note.value, "cloud" if tool == "library" else "edge"))
+        passages = merged((*passages, *found.passages))
+        notes.append(found.note)
+        facts.extend([found.note] if found.fact else [])
+        open_tools.remove(tool)
+        steps += 1
+    else:
+        await desk.step(step("stop", over if open_tools and over else "every tool was used"))
+    return await answer_from(question, passages, desk, facts)
+
+
+async def _choose(question: Question, names: list[str], notes: list[Text], desk: Desk) -> str:
+    purposes = [(name, TOOLS[name].purpose if name in TOOLS else "answer from what is known") for name in names]
+    labels = tuple(names)
+    asked = await desk.local.score(prompts.tool_choice(question_text(question), purposes, notes), labels)
+    anyway = await desk.local.score(prompts.tool_choice(_NO_QUESTION, purposes, notes), labels)
+    gains = {name: here - there for name, here, there in zip(names, asked, anyway, strict=True)}
+    best = max(gains, key=gains.__getitem__)
+    await desk.step(step("choose tool", best, "edge", gains))
+    return best

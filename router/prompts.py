@@ -1,0 +1,59 @@
+"""Every prompt of the product, versioned together: change a word, and raise VERSION.
+
+Prompts are joined from `Text` values only, so that the labels and sources of what went in survive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgewise.types import Message, Prompt, Question, Text
+from router.desk import question_text
+
+VERSION = "2026-11-22"
+
+_CLOSED_BOOK = Text.ours("Answer the question in one short sentence.")
+_STEP_BY_STEP = Text.ours("Think step by step in a few short sentences, then give the answer after 'Answer:'.")
+_FROM_FACTS = Text.ours("You answer questions from the given facts in one short sentence.")
+_CALCULATE = Text.ours(
+    "Write the calculation that answers the question, as one line of arithmetic with numbers only.\n"
+    "Question: A box holds 12 eggs. How many eggs are in 3 boxes?\nCalculation: 3 * 12\n"
+    "Question: A hall has 40 seats and 15 are taken. How many are free?\nCalculation: 40 - 15"
+)
+_CHOOSE = Text.ours("You choose the next tool for answering a question. Reply with the name of one tool.\nTools:\n")
+
+
+def closed_book(question: Question, *, step_by_step: bool = False) -> Prompt:
+    """The question alone: the answer comes from the model's own knowledge."""
+    return _chat(question, _STEP_BY_STEP if step_by_step else _CLOSED_BOOK, question_text(question))
+
+
+def from_facts(question: Question, facts: Sequence[Text]) -> Prompt:
+    """The question after the facts that its answer must stand on."""
+    parts = (Text.ours("Facts:"), *facts, Text.ours("\nQuestion: "))
+    return _chat(question, _FROM_FACTS, Text.join((Text.join(parts, "\n"), question_text(question))))
+
+
+def calculation(question: Question, facts: Sequence[Text]) -> Prompt:
+    """Asks for one line of arithmetic, no answer."""
+    asked = Text.join((*facts, Text.join((Text.ours("Question: "), question_text(question)))), "\n")
+    return _of(_CALCULATE, Text.join((asked, Text.ours("Calculation:")), "\n"))
+
+
+def tool_choice(question: Text, tools: Sequence[tuple[str, str]], notes: Sequence[Text]) -> Prompt:
+    """Asks which of `tools` (name, what it is for) comes next, given what the earlier ones returned."""
+    listed = Text.ours("\n".join(f"- {name}: {purpose}" for name, purpose in tools))
+    known = Text.join((Text.ours("Known so far:"), *(notes or (Text.ours("nothing"),))), "\n")
+    asked = Text.join((Text.ours("Question: "), question))
+    return _of(Text.join((_CHOOSE, listed)), Text.join((asked, known, Text.ours("Next tool:")), "\n"))
+
+
+def _chat(question: Question, instruction: Text, last: Text) -> Prompt:
+    earlier = tuple(Message(role=turn.role, content=turn.text) for turn in question.history)
+    system, user = Message(role="system", content=instruction), Message(role="user", content=last)
+    return Prompt(messages=(system, *earlier, user), version=VERSION)
+
+
+def _of(instruction: Text, last: Text) -> Prompt:
+    system, user = Message(role="system", content=instruction), Message(role="user", content=last)
+    return Prompt(messages=(system, user), version=VERSION)

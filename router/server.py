@@ -1,0 +1,64 @@
+"""RouterService over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from edgewise.rpc import Context, Service
+from edgewise.types import Citations, Done, Event, Grade, Question, Retraction, Step, Token
+from edgewise.v1 import router_pb2
+from edgewise.wire import pack, pack_token, unpack
+from router.service import Origin, Router
+
+
+class RouterServicer:
+    """Each method is the rpc of its name; `app` is who may call through this server."""
+
+    def __init__(self, router: Router, app: str = "") -> None:
+        self._router = router
+        self._origin = Origin(app=app)
+
+    async def Ask(self, request: router_pb2.AskRequest, _: Context) -> AsyncGenerator[router_pb2.AskResponse]:
+        async with aclosing(self._router.ask(unpack(request, Question), self._origin)) as events:
+            async for event in events:
+                yield _response(event)
+
+    async def ListModes(self, _: router_pb2.ListModesRequest, __: Context) -> router_pb2.ListModesResponse:
+        modes = [pack(mode, router_pb2.ModeInfo) for mode in self._router.modes()]
+        return router_pb2.ListModesResponse(modes=modes)
+
+    async def ListRecords(self, request: router_pb2.ListRecordsRequest, _: Context) -> router_pb2.ListRecordsResponse:
+        records = await self._router.records(
+            limit=request.limit or 20,
+            before_record_id=request.before_record_id,
+            mode=request.mode,
+            conversation_id=request.conversation_id,
+        )
+        return router_pb2.ListRecordsResponse(records=[pack(record, router_pb2.Record) for record in records])
+
+    async def GetRecord(self, request: router_pb2.GetRecordRequest, _: Context) -> router_pb2.GetRecordResponse:
+        record = await self._router.record(request.record_id)
+        return router_pb2.GetRecordResponse(record=pack(record, router_pb2.Record))
+
+    async def GradeAnswer(self, request: router_pb2.GradeAnswerRequest, _: Context) -> router_pb2.GradeAnswerResponse:
+        grade = await self._router.grade(unpack(request.grade, Grade))
+        return router_pb2.GradeAnswerResponse(grade=pack(grade, router_pb2.Grade))
+
+
+def service(router: Router) -> Service:
+    return Service(router_pb2.DESCRIPTOR.services_by_name["RouterService"], RouterServicer(router))
+
+
+def _response(event: Event) -> router_pb2.AskResponse:
+    match event:
+        case Token():
+            return router_pb2.AskResponse(token=pack_token(event))
+        case Step():
+            return router_pb2.AskResponse(step=pack(event, router_pb2.Step))
+        case Citations():
+            return router_pb2.AskResponse(citations=pack(event, router_pb2.Citations))
+        case Retraction():
+            return router_pb2.AskResponse(retraction=pack(event, router_pb2.Retraction))
+        case Done():
+            return router_pb2.AskResponse(done=pack(event, router_pb2.Done))

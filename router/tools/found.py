@@ -1,0 +1,18 @@
+"""What a tool returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgewise.types import Passage, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`note` says in words what was found, for the model and for the reader of the steps; `ok` false: nothing was."""
+
+    note: Text
+    passages: tuple[Passage, ...] = ()
+    ok: bool = True
+    # A note that is itself a fact to answer from, such as the result of a calculation.
+    fact: bool = False

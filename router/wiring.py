@@ -1,0 +1,110 @@
+"""Settings -> a running router with its two sides. The only place, with the command line, that knows both of them."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloud.client import CloudClient, NoCloud
+from cloud.config import CloudSettings, read_secret
+from edge.client import EdgeClient
+from edge.config import EdgeSettings
+from edgewise import settings
+from edgewise.errors import CloudUnavailable, EdgeUnavailable
+from router.child import Child
+from router.config import PrivacySettings, RouterSettings
+from router.log import Log
+from router.privacy import Policy
+from router.service import Router, edge_answers_for_itself
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    edge: EdgeSettings
+    cloud: CloudSettings
+    router: RouterSettings
+    privacy: PrivacySettings
+
+    @staticmethod
+    def load(router_flags: Mapping[str, object] | None = None) -> Settings:
+        return Settings(
+            settings.load(EdgeSettings),
+            settings.load(CloudSettings),
+            settings.load(RouterSettings, router_flags),
+            settings.load(PrivacySettings),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A router that can answer, the edge behind it, and the two child processes, where they are ours."""
+
+    router: Router
+    edge: EdgeClient
+    edge_child: Child | None
+    cloud_child: Child | None
+    policy: Policy
+
+
+@asynccontextmanager
+async def open_stack(
+    chosen: Settings, data_dir: Path, *, embedded_cloud: bool = False, corpora: Sequence[Path] = ()
+) -> AsyncIterator[Stack]:
+    """Starts what the settings ask for, and ends it again.
+
+    An edge or a cloud with an `address` runs elsewhere. Otherwise the edge is a child process; so is the gateway if a
+    backend is configured or `embedded_cloud` asks for the stand-in. Without any, there is no cloud.
+    """
+    async with AsyncExitStack() as stack:
+        # Socket paths are limited to some 100 bytes, so they do not go into the data directory.
+        sockets = Path(tempfile.mkdtemp(prefix="edgewise-"))
+        stack.callback(shutil.rmtree, sockets, ignore_errors=True)
+        edge_child = None if chosen.edge.address else _edge_child(data_dir, sockets)
+        cloud_child = _cloud_child(chosen.cloud, data_dir, sockets, corpora, embedded=embedded_cloud)
+        children = [child for child in (edge_child, cloud_child) if child is not None]
+        for child in children:
+            stack.push_async_callback(child.stop)
+        await asyncio.gather(*(child.start() for child in children))
+
+        edge = EdgeClient(chosen.edge.address or f"unix:{sockets / 'edge.sock'}")
+        stack.push_async_callback(edge.close)
+        cloud = _cloud_client(chosen.cloud, sockets, started=cloud_child is not None)
+        stack.push_async_callback(cloud.close)
+        records = await Log.open(f"sqlite:///{data_dir / 'records.db'}")
+        stack.push_async_callback(records.close)
+        policy = Policy(chosen.privacy.unknown)
+        ready = edge_child.ready if edge_child else edge_answers_for_itself
+        router = Router(edge, cloud, records, policy, chosen.router, edge_ready=ready)
+        stack.push_async_callback(router.close)
+        yield Stack(router, edge, edge_child, cloud_child, policy)
+
+
+def _edge_child(data_dir: Path, sockets: Path) -> Child:
+    address = f"unix:{sockets / 'edge.sock'}"
+    arguments = ("edge", "serve", "--address", address, "--data-dir", str(data_dir), "--until-stdin-closes")
+    return Child("edge node", arguments, {}, EdgeUnavailable)
+
+
+def _cloud_child(
+    cloud: CloudSettings, data_dir: Path, sockets: Path, corpora: Sequence[Path], *, embedded: bool
+) -> Child | None:
+    if cloud.address or not (cloud.backend or embedded):
+        return None
+    address = f"unix:{sockets / 'cloud.sock'}"
+    named = [argument for path in corpora for argument in ("--corpus", str(path))]
+    arguments = ("cloud", "serve", "--address", address, "--data-dir", str(data_dir), *named, "--until-stdin-closes")
+    environment = {} if cloud.backend else {"EDGEWISE_CLOUD__BACKEND": "llama"}
+    return Child("cloud gateway", arguments, environment, CloudUnavailable)
+
+
+def _cloud_client(cloud: CloudSettings, sockets: Path, *, started: bool) -> CloudClient | NoCloud:
+    if started:
+        return CloudClient(f"unix:{sockets / 'cloud.sock'}")
+    if cloud.address:
+        return CloudClient(cloud.address, read_secret(cloud.token_file, "cloud.token_file"))
+    return NoCloud()
