@@ -71,9 +71,11 @@ def ensure_ready() -> None:
         return
     started = time.monotonic()
     print("Setting up .venv. The first time takes a few minutes: llama.cpp is compiled for this machine.", flush=True)
+    given = choices().get("EDGEWISE_LLAMA_WHEEL")
+    if not given:
+        check_toolchain()  # before minutes have gone by
     make_venv(moved=stamp.get("root", str(ROOT)) != str(ROOT))
     install_packages()
-    given = choices().get("EDGEWISE_LLAMA_WHEEL")
     install_llama(Path(given).expanduser() if given else cached_wheel())
     pull_models()
     write_stamp()
@@ -165,6 +167,12 @@ def pull_models() -> None:
 # --- llama.cpp --------------------------------------------------------------------------------------------------------
 
 
+def check_toolchain() -> None:
+    if shutil.which("cmake") is None:
+        raise SetupFailed(f"there is no cmake on this machine.\n{TOOLCHAIN}")
+    compiler()
+
+
 def cached_wheel() -> Path:
     """The wheel for this processor and compiler, compiled unless the user's cache has it."""
     folder = CACHE / "wheels" / wheel_key()
@@ -184,8 +192,6 @@ def build_wheel(folder: Path) -> Path:
         steps = re.findall(r"^\s*\[(\d+)/(\d+)\]", log, re.MULTILINE)
         return f"step {steps[-1][0]} of {steps[-1][1]}" if steps else "downloading the source"
 
-    if shutil.which("cmake") is None:
-        raise SetupFailed(f"there is no cmake on this machine.\n{TOOLCHAIN}")
     hook = f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={shlex.quote(str(LLAMA_CMAKE))}"
     environment = {
         "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1),
