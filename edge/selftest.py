@@ -1,0 +1,98 @@
+"""Does llama.cpp work on this processor? Asked of a child process, because a wrong build dies on the spot.
+
+A build for another processor, or by a compiler with a fault, ends with an illegal instruction at the first decode.
+`python -m edge.selftest MODEL` decodes; `check` runs that, and remembers a pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import platform
+import signal
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from edge import models
+from edgewise import place
+from edgewise.errors import NotReady
+
+_TIMEOUT_S = 120.0
+_REBUILD = (
+    "llama-cpp-python was built for another processor, or by a compiler whose code fails on this one. Delete {wheels} "
+    "and .venv and run `make setup`, which builds it for this processor (with -fno-dse where the compiler is gcc). "
+    'If that fails too, leave AMX out: CMAKE_ARGS="-DCMAKE_C_FLAGS={flags} -DCMAKE_CXX_FLAGS={flags}" make setup'
+)
+_NO_AMX = "'-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'"
+
+
+async def check(path: Path) -> None:
+    """NotReady, with what to do, if this model cannot be decoded here. A pass holds for one model, build and CPU."""
+    mark = await asyncio.to_thread(_mark, path)
+    if mark.exists():
+        return
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "edge.selftest", str(path),
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            _, errors = await process.communicate()
+    except TimeoutError:
+        raise NotReady(f"{path} decoded nothing in {_TIMEOUT_S:.0f} s; choose a smaller model") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    judge(process.returncode, errors.decode(errors="replace"), path)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
+def judge(status: int, errors: str, path: Path) -> None:
+    """NotReady unless the exit status of the child is 0; killed by a signal, it was the build."""
+    if status == 0:
+        return
+    if status < 0:
+        advice = _REBUILD.format(wheels=place.cache_dir() / "wheels", flags=_NO_AMX)
+        raise NotReady(f"llama.cpp died of {signal.Signals(-status).name} when it decoded {path.name}: {advice}")
+    last = (errors.strip().splitlines() or ["no reason given"])[-1]
+    raise NotReady(f"the self-test of {path} failed: {last[:500]}")
+
+
+def decode(path: Path) -> None:
+    """A chunk and then a single token, which are different code in llama.cpp."""
+    from edge.native import Native
+
+    native = Native(path, context_tokens=512, threads=os.cpu_count() or 1)
+    tokens = native.vocabulary.tokenize("The quick brown fox jumps over the lazy dog. " * 4)
+    native.evaluate(tokens)
+    native.evaluate(tokens[:1])
+    native.close()
+
+
+def _mark(path: Path) -> Path:
+    """An empty file whose name is a hash of all that a pass depends on."""
+    package = metadata.distribution("llama-cpp-python")
+    libraries = Path(str(package.locate_file("llama_cpp/lib")))
+    parts = [models.sha256(path), package.version, _processor()]
+    parts += [f"{file.name} {file.stat().st_mtime_ns}" for file in sorted(libraries.glob("*"))]
+    return place.cache_dir() / "selftest" / hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return f"{platform.machine()} {platform.processor()}"
+    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line for line in lines if line.lower().startswith(("flags", "features"))), platform.machine())
+
+
+if __name__ == "__main__":
+    try:
+        decode(Path(sys.argv[1]))
+    except NotReady as error:
+        sys.exit(error.message)
