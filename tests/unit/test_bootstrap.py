@@ -129,7 +129,7 @@ def test_a_wheel_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_failed_step_shows_the_end_of_its_log_and_what_to_do(cache: Path) -> None:
-    command = [sys.executable, "-c", "print('\\n'.join(map(str, range(100)))); raise SystemExit('it broke')"]
+    command = ["sh", "-c", "seq 100; echo it broke >&2; exit 1"]
     with pytest.raises(bootstrap.SetupFailed) as failure:
         bootstrap.run("a step", command, advice="Mend it.")
     message = str(failure.value)
