@@ -58,7 +58,9 @@ class CloudSettings(Section):
 
     replay_file: Path | None = Field(default=None, description="JSONL of recorded answers for the `replay` backend.")
     latency_scale: float = Field(default=0, ge=0, le=1, description="Share of a recorded latency that is waited.")
-    threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the `llama` backend.")
+    threads: int | None = Field(
+        default=None, ge=1, le=256, description="CPU threads of the `llama` backend; else half of the cores."
+    )
     context_tokens: int = Field(default=4096, ge=512, le=131_072, description="Context window of the `llama` backend.")
 
     usd_per_mtok_prompt: float | None = Field(default=None, ge=0, description="Your price of a million prompt tokens.")

@@ -1,0 +1,3 @@
+from cloud.cli import cloud_app
+
+cloud_app(prog_name="python -m cloud")

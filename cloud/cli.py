@@ -1,0 +1,56 @@
+"""`edgewise cloud ...`, and the same as `python -m cloud ...`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cloud.config import BackendName, CloudSettings
+from edgewise import place, settings
+from edgewise.errors import EdgewiseError
+
+cloud_app = typer.Typer(no_args_is_help=True, help="The cloud gateway: a large model behind a gate.")
+
+
+@cloud_app.callback()
+def _group() -> None:
+    """Makes `serve` a command of its own also while it is the only one."""
+
+
+@cloud_app.command()
+def serve(
+    *,
+    address: Annotated[str, typer.Option(help="HOST:PORT (port 0 picks one) or unix:PATH.")] = "127.0.0.1:50052",
+    data_dir: Annotated[Path | None, typer.Option(help="Where the gateway keeps its corpora.")] = None,
+    backend: Annotated[BackendName | None, typer.Option(help="What answers; else cloud.backend.")] = None,
+    corpus: Annotated[list[Path] | None, typer.Option(help="File or directory for cloud info; repeatable.")] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token that callers over TCP must send.")
+    ] = None,
+    until_stdin_closes: Annotated[bool, typer.Option(help="Stop when standard input ends.")] = False,
+) -> None:
+    """Serve CloudService; prints `ready grpc=ADDRESS` when it can answer, and stops on SIGTERM."""
+    flags = {"backend": backend, "corpora": tuple(corpus) if corpus else None, "token_file": token_file}
+    try:
+        from cloud.config import read_secret
+        from cloud.server import serve as serve_gateway
+
+        configured = settings.load(CloudSettings, flags)
+        asyncio.run(
+            serve_gateway(
+                configured,
+                data_dir or place.data_dir(),
+                address,
+                token=read_secret(configured.token_file, "cloud.token_file"),
+                on_ready=lambda bound: typer.echo(f"ready grpc={bound}"),
+                until_stdin_closes=until_stdin_closes,
+            )
+        )
+    except EdgewiseError as error:
+        typer.echo(f"error: {error.message}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

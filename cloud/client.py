@@ -1,0 +1,121 @@
+"""The cloud as the router sees it from afar: a gateway behind gRPC, or none at all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import grpc
+
+from edgewise.errors import (
+    Cancelled,
+    CloudUnavailable,
+    DeadlineExceeded,
+    EdgeUnavailable,
+    EdgewiseError,
+    InvalidInput,
+    NotFound,
+    Overloaded,
+    Unauthenticated,
+)
+from edgewise.rpc import open_channel
+from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
+from edgewise.v1 import cloud_pb2, cloud_pb2_grpc, types_pb2
+from edgewise.wire import error_of, pack, unpack, unpack_chunk
+
+_KEPT = (CloudUnavailable, Overloaded, InvalidInput, NotFound, DeadlineExceeded, Cancelled)
+_NO_CLOUD = "no cloud is configured; set cloud.address or cloud.backend, or start with --embedded-cloud"
+
+
+class CloudClient:
+    """A gateway at HOST:PORT or unix:PATH. `timeout_s` is the gRPC deadline of every call, and the gateway keeps it.
+
+    Whatever keeps the gateway from answering is a CloudUnavailable, so that the router can go on without it; the
+    request's own faults, its deadline, Overloaded, and NotFound (of a recording) keep their names.
+    """
+
+    def __init__(
+        self, address: str, token: str = "", *, connect_timeout_s: float = 5.0, timeout_s: float | None = None
+    ) -> None:
+        self._where = f"the cloud gateway at {address}"
+        self._timeout_s = timeout_s
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._channel = open_channel(address, connect_timeout_s=connect_timeout_s)
+        self._stub = cloud_pb2_grpc.CloudServiceStub(self._channel)
+
+    async def generate(self, prompt: Released[Prompt], options: Options) -> AsyncGenerator[Chunk | Completion]:
+        request = cloud_pb2.CloudServiceGenerateRequest(
+            prompt=pack(prompt.value, types_pb2.Prompt), options=pack(options, types_pb2.Options)
+        )
+        call = self._stub.Generate(request, metadata=self._metadata, timeout=self._timeout_s)
+        finished = False
+        try:
+            async for response in call:
+                event = _event(response)
+                finished = isinstance(event, Completion)
+                yield event
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from None
+        finally:
+            call.cancel()
+        if not finished:
+            raise CloudUnavailable(f"{self._where} broke off an answer; see its log")
+
+    async def retrieve(self, query: Released[Query]) -> Findings:
+        request = cloud_pb2.FetchInfoRequest(query=pack(query.value, types_pb2.Query))
+        try:
+            reply = await self._stub.FetchInfo(request, metadata=self._metadata, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from None
+        return unpack(reply.findings, Findings)
+
+    async def status(self) -> SideStatus:
+        request = cloud_pb2.CloudServiceGetStatusRequest()
+        try:
+            reply = await self._stub.GetStatus(request, metadata=self._metadata, timeout=self._timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from None
+        return unpack(reply.status, SideStatus)
+
+    async def close(self) -> None:
+        await self._channel.close(None)
+
+    def _error(self, error: grpc.aio.AioRpcError) -> EdgewiseError:
+        match error_of(error):
+            case EdgeUnavailable():  # gRPC's own UNAVAILABLE: a gateway says CloudUnavailable
+                return CloudUnavailable(f"{self._where} cannot be reached; start it, or correct cloud.address")
+            case Unauthenticated():
+                return CloudUnavailable(f"{self._where} refused the token; check cloud.token_file")
+            case ours if isinstance(ours, _KEPT):
+                return ours
+            case other:
+                return CloudUnavailable(f"{self._where} failed: {other.message}")
+
+
+class NoCloud:
+    """No cloud at all: every call raises CloudUnavailable with what to configure."""
+
+    async def generate(self, prompt: Released[Prompt], options: Options) -> AsyncGenerator[Chunk | Completion]:
+        for chunk in _no_chunks():
+            yield chunk
+
+    async def retrieve(self, query: Released[Query]) -> Findings:
+        raise CloudUnavailable(_NO_CLOUD)
+
+    async def status(self) -> SideStatus:
+        return SideStatus(ready=False, label="none", reason=_NO_CLOUD)
+
+    async def close(self) -> None:
+        pass
+
+
+def _no_chunks() -> tuple[Chunk, ...]:
+    raise CloudUnavailable(_NO_CLOUD)
+
+
+def _event(response: cloud_pb2.CloudServiceGenerateResponse) -> Chunk | Completion:
+    kind = response.WhichOneof("event")
+    if kind == "chunk":
+        return unpack_chunk(response.chunk)
+    if kind == "completion":
+        return unpack(response.completion, Completion)
+    raise CloudUnavailable("the cloud gateway sent an event that this program does not know; update edgewise")

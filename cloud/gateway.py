@@ -1,0 +1,72 @@
+"""The gate: a backend, cloud info and a limit, put together as one Cloud."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
+from typing import Self
+
+from cloud.backends import Backend
+from cloud.config import CloudSettings
+from cloud.info import CloudInfo
+from edgewise.errors import NotReady
+from edgewise.rpc import Admission
+from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
+
+
+class CloudGateway:
+    """A Cloud: `open` makes one, `close` frees it. One call more than the limit gets Overloaded."""
+
+    def __init__(self, backend: Backend, info: CloudInfo, limit: int, resources: AsyncExitStack) -> None:
+        self._backend = backend
+        self._info = info
+        self._admission = Admission(limit)
+        self._resources = resources
+
+    @classmethod
+    async def open(cls, settings: CloudSettings, data_dir: Path) -> Self:
+        """Opens the configured backend and reads the corpora into `data_dir`/cloud; NotReady says what is missing."""
+        async with AsyncExitStack() as resources:
+            backend = await _open_backend(settings)
+            resources.push_async_callback(backend.close)
+            basis = (await backend.status()).cost_basis
+            info = await CloudInfo.open(settings, data_dir / "cloud", basis)
+            resources.push_async_callback(info.close)
+            return cls(backend, info, settings.max_concurrent, resources.pop_all())
+
+    async def generate(self, prompt: Released[Prompt], options: Options) -> AsyncGenerator[Chunk | Completion]:
+        with self._admission:
+            async with aclosing(self._backend.generate(prompt.value, options)) as events:
+                async for event in events:
+                    yield event
+
+    async def retrieve(self, query: Released[Query]) -> Findings:
+        with self._admission:
+            return await self._info.retrieve(query.value)
+
+    async def status(self) -> SideStatus:
+        counts = {"documents": self._info.documents, "passages": self._info.passages}
+        return (await self._backend.status()).model_copy(update=counts)
+
+    async def close(self) -> None:
+        await self._resources.aclose()
+
+
+async def _open_backend(settings: CloudSettings) -> Backend:
+    """The backend that the settings name. Each is imported here, because each brings a heavy library."""
+    match settings.backend:
+        case "openai_compatible":
+            from cloud.backends.openai_compatible import OpenAICompatible
+
+            return OpenAICompatible(settings)
+        case "llama":
+            from cloud.backends.llama import open_llama
+
+            return await open_llama(settings)
+        case "replay":
+            from cloud.backends.replay import open_replay
+
+            return await open_replay(settings)
+        case None:
+            raise NotReady("a gateway needs a backend; set cloud.backend to openai_compatible, llama or replay")

@@ -1,0 +1,87 @@
+"""CloudService over gRPC: the gateway for routers on other machines."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+from cloud.config import CloudSettings
+from cloud.gateway import CloudGateway
+from edgewise.errors import NotReady
+from edgewise.ports import Cloud
+from edgewise.rpc import Context, Service, run_until_stopped, start_server
+from edgewise.types import Completion, Options, Prompt, Query, Released
+from edgewise.v1 import cloud_pb2, types_pb2
+from edgewise.wire import pack, pack_chunk, unpack
+
+
+class CloudServicer:
+    """What arrives here has left its device by the decision of the egress gate there, so it is Released."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    async def Generate(
+        self, request: cloud_pb2.CloudServiceGenerateRequest, _: Context
+    ) -> AsyncGenerator[cloud_pb2.CloudServiceGenerateResponse]:
+        prompt, options = unpack(request.prompt, Prompt), unpack(request.options, Options)
+        async with aclosing(self._cloud.generate(Released(prompt), options)) as events:
+            async for event in events:
+                if isinstance(event, Completion):
+                    completion = pack(event, types_pb2.Completion)
+                    yield cloud_pb2.CloudServiceGenerateResponse(completion=completion)
+                else:
+                    yield cloud_pb2.CloudServiceGenerateResponse(chunk=pack_chunk(event))
+
+    async def FetchInfo(self, request: cloud_pb2.FetchInfoRequest, _: Context) -> cloud_pb2.FetchInfoResponse:
+        findings = await self._cloud.retrieve(Released(unpack(request.query, Query)))
+        return cloud_pb2.FetchInfoResponse(findings=pack(findings, types_pb2.Findings))
+
+    async def GetStatus(
+        self, _request: cloud_pb2.CloudServiceGetStatusRequest, _: Context
+    ) -> cloud_pb2.CloudServiceGetStatusResponse:
+        status = await self._cloud.status()
+        return cloud_pb2.CloudServiceGetStatusResponse(status=pack(status, types_pb2.SideStatus))
+
+
+def service(cloud: Cloud) -> Service:
+    return Service(cloud_pb2.DESCRIPTOR.services_by_name["CloudService"], CloudServicer(cloud))
+
+
+async def serve(
+    settings: CloudSettings,
+    data_dir: Path,
+    address: str,
+    *,
+    token: str,
+    on_ready: Callable[[str], None],
+    until_stdin_closes: bool = False,
+) -> None:
+    """A gateway at `address` until it is told to stop; `on_ready` gets the address that it really has.
+
+    A Unix socket is guarded by its permissions and needs no token. NotReady for an address that other machines can
+    reach when there is none.
+    """
+    if not token and not _is_local(address):
+        raise NotReady(f"other machines can reach {address}; give --token-file, or use a loopback address")
+    gateway = await CloudGateway.open(settings, data_dir)
+    try:
+        # Twice: the gateway refuses what is too much for the model, the server what would only wait for a refusal.
+        limit = 2 * settings.max_concurrent
+        wanted = "" if address.startswith("unix:") else token
+        server, bound = await start_server([service(gateway)], address, token=wanted, max_concurrent_calls=limit)
+        await run_until_stopped(server, on_ready=lambda: on_ready(bound), until_stdin_closes=until_stdin_closes)
+    finally:
+        await gateway.close()
+
+
+def _is_local(address: str) -> bool:
+    if address.startswith("unix:"):
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloud.config import CloudSettings, read_secret
+from edgewise import settings
+from edgewise.errors import InvalidInput, NotReady
+
+
+@pytest.fixture(autouse=True)
+def _no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEWISE_CONFIG", str(tmp_path / "edgewise.toml"))
+
+
+def test_the_default_is_no_cloud() -> None:
+    loaded = settings.load(CloudSettings)
+    assert loaded.backend is None
+    assert loaded.address == ""
+
+
+def test_the_environment_sets_numbers_lists_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEWISE_CLOUD__API_KEY", "sk-secret")
+    monkeypatch.setenv("EDGEWISE_CLOUD__TIMEOUT_S", "2.5")
+    monkeypatch.setenv("EDGEWISE_CLOUD__CORPORA", "a:b")
+    monkeypatch.setenv("EDGEWISE_CLOUD__OMIT", "seed,stream_options")
+    loaded = settings.load(CloudSettings)
+    assert loaded.read_api_key() == "sk-secret"
+    assert loaded.timeout_s == 2.5
+    assert loaded.corpora == (Path("a"), Path("b"))
+    assert loaded.omit == ("seed", "stream_options")
+
+
+def test_a_secret_is_not_shown() -> None:
+    loaded = CloudSettings.model_validate({"api_key": "sk-secret"})
+    assert "sk-secret" not in f"{loaded!r} {loaded} {loaded.model_dump_json()}"
+
+
+def test_a_key_comes_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk-secret\n")
+    assert CloudSettings(api_key_file=file).read_api_key() == "sk-secret"
+    assert CloudSettings().read_api_key() == ""
+
+
+def test_a_bad_secret_file_is_named(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    with pytest.raises(NotReady, match="cannot be read; check the path"):
+        read_secret(tmp_path / "missing", "cloud.api_key_file")
+    with pytest.raises(NotReady, match=r"cloud\.token_file: .* is empty"):
+        read_secret(empty, "cloud.token_file")
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"base_url": "ftp://somewhere"}, "must be an http"),
+        ({"usd_per_mtok_prompt": 1.0}, "set both"),
+        ({"backend": "magic"}, "cloud.backend"),
+        ({"timeout_s": 0}, "cloud.timeout_s"),
+        ({"timeout": 5}, "cloud.timeout is not a setting"),
+    ],
+)
+def test_a_bad_setting_is_refused(given: dict[str, object], complaint: str) -> None:
+    with pytest.raises(InvalidInput, match=complaint):
+        settings.load(CloudSettings, given)
+
+
+def test_the_operators_price_wins() -> None:
+    hosted = CloudSettings(base_url="https://api.openai.com/v1", model="gpt-4o-mini")
+    price = hosted.billed_price()
+    assert price is not None
+    assert price.as_of
+    own = hosted.model_copy(update={"usd_per_mtok_prompt": 1.0, "usd_per_mtok_completion": 2.0}).billed_price()
+    assert own is not None
+    assert own.usd_per_mtok_completion == 2.0
+    assert CloudSettings(base_url="http://127.0.0.1:1/v1", model="gpt-4o-mini").billed_price() is None
+
+
+def test_every_setting_is_described() -> None:
+    for name, field in CloudSettings.model_fields.items():
+        assert field.description, name

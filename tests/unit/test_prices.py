@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from cloud.prices import HOSTED, NOTIONAL, OPENAI, Price, cost, flops, price_of
+from edgewise.types import CostBasis, Tokens
+
+PRICE = Price(usd_per_mtok_prompt=2, usd_per_mtok_completion=8, usd_per_mtok_cached=0.5, source="a test")
+TOKENS = Tokens(prompt_tokens=1_000_000, completion_tokens=500_000, cached_tokens=400_000)
+
+
+def test_a_cost_counts_fresh_cached_and_written_tokens() -> None:
+    assert cost(TOKENS, PRICE) == pytest.approx(0.6 * 2 + 0.4 * 0.5 + 0.5 * 8)
+
+
+def test_cached_tokens_cost_the_same_where_the_price_does_not_say_less() -> None:
+    price = PRICE.model_copy(update={"usd_per_mtok_cached": None})
+    assert cost(TOKENS, price) == pytest.approx(2 + 4)
+
+
+def test_an_unknown_price_is_not_zero() -> None:
+    assert price_of("a-model-of-tomorrow") is None
+    assert cost(TOKENS, None) is None
+
+
+def test_the_host_counts_as_much_as_the_name() -> None:
+    assert price_of("gpt-4o-mini", OPENAI) is not None
+    assert price_of("gpt-4o-mini", "127.0.0.1") is None
+
+
+@pytest.mark.parametrize("price", [price for models in HOSTED.values() for price in models.values()])
+def test_every_list_price_has_a_date_and_a_source(price: Price) -> None:
+    assert price.as_of
+    assert price.source
+    assert price.basis is CostBasis.BILLED
+    assert price.usd_per_mtok_prompt < price.usd_per_mtok_completion
+    assert price.usd_per_mtok_cached is not None
+    assert price.usd_per_mtok_cached < price.usd_per_mtok_prompt
+
+
+def test_a_notional_price_calls_itself_one() -> None:
+    assert NOTIONAL.basis is CostBasis.NOTIONAL
+    assert "notional" in NOTIONAL.source
+
+
+def test_flops_are_two_a_parameter_and_token_that_was_worked_on() -> None:
+    assert flops(1e9, Tokens(prompt_tokens=100, completion_tokens=20, cached_tokens=60)) == 2e9 * 60
+    assert flops(None, TOKENS) is None
