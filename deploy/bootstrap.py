@@ -194,8 +194,7 @@ def build_wheel(folder: Path) -> Path:
 
     hook = f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={shlex.quote(str(LLAMA_CMAKE))}"
     environment = {
-        "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1),
-        **os.environ,
+        "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1)),
         "CMAKE_ARGS": f"{hook} {os.environ.get('CMAKE_ARGS', '')}",
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -247,13 +246,15 @@ def run(
     log = CACHE / "logs" / f"setup-{title.replace(' ', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     started, shown = time.monotonic(), 0.0
-    with log.open("wb") as output:
+    # pip leaves its temporary files behind when it is ended; these go with the directory.
+    scratch = tempfile.TemporaryDirectory(prefix=".setup-", dir=CACHE, ignore_cleanup_errors=True)
+    with scratch, log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**os.environ, **(environment or {}), "TMPDIR": scratch.name},
             start_new_session=True,  # so that an interrupt ends the compilers below pip too
         )
         try:

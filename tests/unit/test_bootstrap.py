@@ -139,7 +139,7 @@ def test_a_failed_step_shows_the_end_of_its_log_and_what_to_do(cache: Path) -> N
     assert message.endswith("Mend it.")
 
 
-def test_an_interrupted_set_up_leaves_no_process_behind(tmp_path: Path) -> None:
+def test_an_interrupted_set_up_leaves_nothing_behind_but_its_log(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"  # its end is seen when the last process that could write to it has gone
     os.mkfifo(pipe)
     script = (
@@ -153,6 +153,7 @@ def test_an_interrupted_set_up_leaves_no_process_behind(tmp_path: Path) -> None:
         assert alive.readline() == "up\n"
         setup.send_signal(signal.SIGTERM)
         assert alive.read() == ""
+    assert [path.name for path in (tmp_path / "edgewise").iterdir()] == ["logs"]
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
