@@ -1,0 +1,128 @@
+"""The edge node as the router sees it: a child process or another machine, over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal
+from edgewise.rpc import open_channel
+from edgewise.types import (
+    Chunk,
+    Completion,
+    Document,
+    Findings,
+    Ingested,
+    Options,
+    Prompt,
+    Query,
+    SideStatus,
+    Upload,
+)
+from edgewise.v1 import edge_pb2, edge_pb2_grpc, types_pb2
+from edgewise.wire import error_of, pack, unpack, unpack_chunk
+
+ReplyT = TypeVar("ReplyT")
+
+_PIECE_BYTES = 1024 * 1024
+
+
+class EdgeClient:
+    """An edge node at HOST:PORT or unix:PATH. It is a `ports.Edge`; a node that is down is EdgeUnavailable."""
+
+    def __init__(self, address: str, token: str = "") -> None:
+        self.address = address
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._channel = open_channel(address)
+        self._stub = edge_pb2_grpc.EdgeServiceStub(self._channel)
+
+    async def close(self) -> None:
+        await self._channel.close(None)
+
+    async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
+        """Closing it cancels the call, and so the generation."""
+        request = edge_pb2.EdgeServiceGenerateRequest(
+            prompt=pack(prompt, types_pb2.Prompt), options=pack(options, types_pb2.Options)
+        )
+        call = self._stub.Generate(request, metadata=self._metadata)
+        try:
+            async for response in call:
+                yield _event(response)
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from None
+        finally:
+            call.cancel()
+
+    async def score(self, prompt: Prompt, continuations: tuple[str, ...]) -> tuple[float, ...]:
+        request = edge_pb2.ScoreRequest(prompt=pack(prompt, types_pb2.Prompt), continuations=continuations)
+        return tuple((await self._unary(self._stub.Score, request)).logprobs)
+
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        return tuple((await self._unary(self._stub.Tokenize, edge_pb2.TokenizeRequest(text=text))).tokens)
+
+    async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
+        reply = await self._unary(self._stub.Embed, edge_pb2.EmbedRequest(texts=texts))
+        return tuple(tuple(vector.values) for vector in reply.vectors)
+
+    async def retrieve(self, query: Query) -> Findings:
+        request = edge_pb2.RetrieveRequest(query=pack(query, types_pb2.Query))
+        return unpack((await self._unary(self._stub.Retrieve, request)).findings, Findings)
+
+    async def ingest(self, upload: Upload) -> Ingested:
+        """What became of a file; a bad one is FAILED with a reason."""
+        call = self._stub.Ingest(_pieces(upload), metadata=self._metadata)
+        try:
+            async for response in call:
+                return unpack(response, Ingested)
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from None
+        finally:
+            call.cancel()
+        raise Internal(f"the edge node at {self.address} gave no result for a file; see its log")
+
+    async def documents(self, collection: str = "") -> tuple[Document, ...]:
+        """All documents, or those of one collection."""
+        reply = await self._unary(self._stub.ListDocuments, edge_pb2.ListDocumentsRequest(collection=collection))
+        return tuple(unpack(document, Document) for document in reply.documents)
+
+    async def delete_document(self, document_id: str) -> None:
+        """Forget a document; NotFound when there is none."""
+        await self._unary(self._stub.DeleteDocument, edge_pb2.DeleteDocumentRequest(document_id=document_id))
+
+    async def status(self) -> SideStatus:
+        reply = await self._unary(self._stub.GetStatus, edge_pb2.EdgeServiceGetStatusRequest())
+        return unpack(reply.status, SideStatus)
+
+    async def _unary(self, call: Callable[..., Awaitable[ReplyT]], request: Message) -> ReplyT:
+        try:
+            return await call(request, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise self._error(error) from None
+
+    def _error(self, error: grpc.aio.AioRpcError) -> EdgewiseError:
+        known = error_of(error, _Unreachable)
+        if isinstance(known, _Unreachable):
+            return EdgeUnavailable(f"the edge node at {self.address} is down; start it, or wait for its restart")
+        return known
+
+
+class _Unreachable(EdgeUnavailable):
+    """gRPC's own UNAVAILABLE, whose words are about sockets."""
+
+
+async def _pieces(upload: Upload) -> AsyncIterator[edge_pb2.IngestRequest]:
+    yield edge_pb2.IngestRequest(file=pack(upload, edge_pb2.IngestFile))
+    for start in range(0, len(upload.data), _PIECE_BYTES):
+        yield edge_pb2.IngestRequest(data=upload.data[start : start + _PIECE_BYTES])
+
+
+def _event(response: edge_pb2.EdgeServiceGenerateResponse) -> Chunk | Completion:
+    kind = response.WhichOneof("event")
+    if kind == "chunk":
+        return unpack_chunk(response.chunk)
+    if kind == "completion":
+        return unpack(response.completion, Completion)
+    raise Internal("the edge node sent an event that this program does not know; update edgewise")
