@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -193,20 +194,22 @@ def test_a_finished_run_asks_nothing_again_and_summarises_alike(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("other", "named"),
     [
-        ({"questions": QUESTIONS[:2]}, "question_set"),
-        ({"limit": 1}, "question_set"),
-        ({"modes": ("edge_only",)}, "modes"),
-        ({"seed": 9}, "seed"),
-        ({"cloud": None}, "cloud"),
+        (partial(compare, questions=QUESTIONS[:2]), "question_set"),
+        (partial(compare, limit=1), "question_set"),
+        (partial(compare, modes=("edge_only",)), "modes"),
+        (partial(compare, seed=9), "seed"),
+        (partial(compare, cloud=None), "cloud"),
     ],
 )
-def test_the_directory_of_another_run_is_refused(tmp_path: Path, change: dict[str, object], named: str) -> None:
+def test_the_directory_of_another_run_is_refused(
+    tmp_path: Path, other: Callable[[FakeRouter, Path], Summary], named: str
+) -> None:
     compare(FakeRouter(), tmp_path)
     before = (tmp_path / "records.jsonl").read_bytes()
     with pytest.raises(Conflict, match=named):
-        compare(FakeRouter(), tmp_path, **change)  # type: ignore[arg-type]  # a table of single changes
+        other(FakeRouter(), tmp_path)
     assert (tmp_path / "records.jsonl").read_bytes() == before
 
 
