@@ -143,6 +143,7 @@ def _markdown(data: bytes) -> Loaded:
             lines.append(line)
             if opens and opens[1].startswith(fence) and line.strip() == opens[1]:
                 fence = ""
+                flush()
         elif opens:
             fence = opens[1]
             lines.append(line)
