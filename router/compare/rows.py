@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -72,7 +74,7 @@ class Run(Value):
 class Journal:
     """The rows of one run, and the file to which they are appended. `run` is as the first start of the run wrote it."""
 
-    def __init__(self, file: IO[bytes], path: Path, run: Run, rows: list[Row]) -> None:
+    def __init__(self, file: FileIO, path: Path, run: Run, rows: list[Row]) -> None:
         self._file = file
         self._path = path
         self.run = run
@@ -81,8 +83,9 @@ class Journal:
     def append(self, row: Row) -> None:
         """Blocks until the row is on the disk. NotReady if the disk does not take it."""
         try:
-            self._file.write(row.model_dump_json().encode() + b"\n")
-            self._file.flush()
+            line = row.model_dump_json().encode() + b"\n"
+            if self._file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())
         except OSError as error:
             raise _unwritable(self._path, error) from error
@@ -98,7 +101,7 @@ def open_journal(directory: Path, run: Run, questions: Sequence[Graded]) -> Iter
     path = directory / RECORDS
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b")
+        file = path.open("a+b", buffering=0)
     except OSError as error:
         raise _unwritable(directory, error) from error
     with file:
@@ -116,7 +119,7 @@ def read_run(directory: Path) -> tuple[Run, tuple[Graded, ...], list[Row]]:
     """A finished or interrupted run as it is on the disk."""
     if not (directory / RUN).exists():
         raise NotFound(f"{directory} holds no comparison; make one with `edgewise compare --out {directory} ...`")
-    with (directory / RECORDS).open("rb") as file:
+    with (directory / RECORDS).open("rb", buffering=0) as file:
         rows, _ = _rows(file, directory / RECORDS)
     return _load(directory / RUN, Run), read_questions(directory / QUESTIONS), rows
 
@@ -151,13 +154,13 @@ def _claim(directory: Path, run: Run, questions: Sequence[Graded], *, fresh: boo
     return started
 
 
-def _resume(file: IO[bytes], path: Path) -> list[Row]:
+def _resume(file: FileIO, path: Path) -> list[Row]:
     rows, end = _rows(file, path)
     file.truncate(end)
     return rows
 
 
-def _rows(file: IO[bytes], path: Path) -> tuple[list[Row], int]:
+def _rows(file: FileIO, path: Path) -> tuple[list[Row], int]:
     """The whole rows of a file, and where they end. Only a last line may be broken: what kill -9 can leave."""
     file.seek(0)
     rows: list[Row] = []

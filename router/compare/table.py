@@ -37,9 +37,9 @@ def print_table(console: Console, summary: Summary) -> None:
         _add(table, mode, summary)
     console.print(table)
     for sentence in verdict(summary):
-        console.print(sentence)
+        console.print(sentence, markup=False, highlight=False)
     for sentence in figures.caveats(summary.environment):
-        console.print(sentence, style="yellow")
+        console.print(sentence, style="yellow", markup=False, highlight=False)
 
 
 def _add(table: Table, mode: str, summary: Summary) -> None:

@@ -182,7 +182,7 @@ def test_the_page_of_an_unfinished_run_without_a_cloud() -> None:
     summary = summarise(unfinished, ("edge_only", "agent"), environment(cloud=None))
     page = render(summary, questions(), unfinished)
     assert "There was no cloud" in page
-    assert "1 answers are degraded" in page
+    assert "Degraded answers: 1." in page
     assert "<svg" not in page
 
 

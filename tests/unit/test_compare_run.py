@@ -10,11 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from edgewise.errors import CloudUnavailable, Conflict, EdgewiseError, InvalidInput, NotFound, Overloaded, Withheld
+from edgewise.errors import (
+    CloudUnavailable,
+    Conflict,
+    EdgewiseError,
+    InvalidInput,
+    NotFound,
+    NotReady,
+    Overloaded,
+    Withheld,
+)
 from edgewise.types import CostBasis, Done, Event, Grounding, Question, Record, SideStatus, Tokens, Usage
 from router.compare.comparison import report_again, run_compare
 from router.compare.questions import Graded
-from router.compare.rows import Row, open_journal, read_run
+from router.compare.rows import Journal, Row, open_journal, read_run
 from router.compare.runner import Progress, pairs_of
 from router.compare.summary import Summary
 from router.service import Origin
@@ -231,6 +240,16 @@ def test_foreign_records_and_a_second_writer_are_refused(tmp_path: Path) -> None
     run, questions, _ = read_run(tmp_path / "ours")
     with open_journal(tmp_path / "ours", run, questions), pytest.raises(Conflict, match="another comparison"):
         compare(FakeRouter(), tmp_path / "ours")
+
+
+def test_a_full_disk_stops_the_run_and_says_how_to_go_on(tmp_path: Path) -> None:
+    compare(FakeRouter(), tmp_path)
+    run, _, rows = read_run(tmp_path)
+    with Path("/dev/full").open("ab", buffering=0) as full:
+        journal = Journal(full, Path("/dev/full"), run, [])
+        with pytest.raises(NotReady, match=r"No space left.*to resume"):
+            journal.append(rows[0])
+        assert journal.rows == []
 
 
 def test_nothing_to_compare_is_refused(tmp_path: Path) -> None:
