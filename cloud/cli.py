@@ -30,7 +30,9 @@ def serve(
     token_file: Annotated[
         Path | None, typer.Option(help="File with the token that callers over TCP must send.")
     ] = None,
-    until_stdin_closes: Annotated[bool, typer.Option(help="Stop when standard input ends.")] = False,
+    until_stdin_closes: Annotated[
+        bool, typer.Option("--until-stdin-closes", help="Stop when standard input ends.")
+    ] = False,
 ) -> None:
     """Serve CloudService; prints `ready grpc=ADDRESS` when it can answer, and stops on SIGTERM."""
     flags = {"backend": backend, "corpora": tuple(corpus) if corpus else None, "token_file": token_file}

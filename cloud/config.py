@@ -76,7 +76,8 @@ class CloudSettings(Section):
     @field_validator("base_url")
     @classmethod
     def _is_http(cls, value: str) -> str:
-        if value and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+        url = urlsplit(value)  # its port raises a ValueError of its own when it is not a number
+        if value and (url.scheme not in {"http", "https"} or not url.hostname or url.port == 0):
             raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
         return value
 
@@ -89,6 +90,12 @@ class CloudSettings(Section):
     @property
     def host(self) -> str:
         return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def server(self) -> str:
+        """The host and its port as people may read it: without a user or a password that the URL may hold."""
+        port = urlsplit(self.base_url).port
+        return f"{self.host}:{port}" if port else self.host
 
     def own_price(self) -> Price | None:
         """The operator's price; None when the settings have none."""

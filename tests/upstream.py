@@ -9,7 +9,9 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from email.utils import formatdate
 from typing import Any, Self
 
 import uvicorn
@@ -71,7 +73,7 @@ class Upstream:
             return await self._hang(request)
         if model.startswith("flaky-"):  # fails as often as it says, then answers
             if len(self.requests) <= int(model.removeprefix("flaky-")):
-                return _error(503, "warming up")
+                return _error(503, "warming up") if len(self.requests) % 2 else _error(429, "wait", retry_after="0.1")
             model = "ok"
         return StreamingResponse(self._stream(model, body), media_type="text/event-stream")
 
@@ -123,6 +125,8 @@ _REFUSALS: Mapping[str, Callable[[], Response]] = {
     "400": lambda: _error(400, "temperature must be 1"),
     "context": lambda: _error(400, "too many tokens", code="context_length_exceeded"),
     "429": lambda: _error(429, "slow down", retry_after="7"),
+    "429-date": lambda: _error(429, "slow down", retry_after=formatdate(time.time() + 60, usegmt=True)),
+    "429-odd": lambda: _error(429, "slow down", retry_after="inf"),
     "quota": lambda: _error(429, "pay first", code="insufficient_quota"),
     "500": lambda: _error(500, "oops"),
     "html": lambda: HTMLResponse("<html>log in to the hotel's network</html>"),

@@ -11,9 +11,9 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from cloud.backends.openai_errors import Translator, patience, transient
 from cloud.config import CloudSettings
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_Count = Annotated[int, Field(ge=0, lt=2**31)]
 _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
@@ -59,12 +60,12 @@ class _Choice(BaseModel):
 
 
 class _Cached(BaseModel):
-    cached_tokens: int | None = None
+    cached_tokens: _Count | None = None
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: _Count
+    completion_tokens: _Count
     prompt_tokens_details: _Cached | None = None
 
 
@@ -110,7 +111,7 @@ class OpenAICompatible:
             tokens = _counted(usage)
             money, work = cost(tokens, self._price), flops(self._settings.parameters, tokens)
         else:
-            log.warning("%s reported no usage: tokens are estimated, the cost is unknown", self._errors.where)
+            log.debug("%s reported no usage: tokens are estimated, the cost is unknown", self._errors.where)
         yield Completion(
             finish_reason=self._finish(finish_reason),
             tokens=tokens,
@@ -126,7 +127,7 @@ class OpenAICompatible:
         return SideStatus(
             ready=True,
             model=self._settings.model,
-            label=f"{self._settings.model} at {self._settings.host}",
+            label=f"{self._settings.model} at {self._settings.server}",
             parameters=self._settings.parameters,
             usd_per_mtok_prompt=self._price.usd_per_mtok_prompt if self._price else None,
             usd_per_mtok_completion=self._price.usd_per_mtok_completion if self._price else None,

@@ -43,16 +43,16 @@ def patience(state: RetryCallState) -> float:
 
 
 def retry_after(error: APIStatusError) -> float | None:
-    """The seconds in a Retry-After header, which may be a number or a date; None without a usable one."""
+    """The seconds in a Retry-After header (RFC 9110: a number or a date), a day at the most; None without one."""
     given = str(error.response.headers.get("retry-after", ""))
     try:
-        return max(0.0, float(given))
+        seconds = float(given)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
-    except ValueError:
-        return None
+        try:
+            seconds = parsedate_to_datetime(given).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(max(0.0, seconds), 86_400.0)
 
 
 class Translator:
@@ -61,7 +61,7 @@ class Translator:
     def __init__(self, settings: CloudSettings, *, has_key: bool) -> None:
         self._settings = settings
         self._has_key = has_key
-        self.where = f"the cloud at {settings.host}"
+        self.where = f"the cloud at {settings.server}"
 
     def refused(self, error: APIError) -> EdgewiseError:
         """The error of a call that brought no answer at all."""

@@ -34,7 +34,7 @@ from edgewise.types import (
 )
 from edgewise.v1 import cloud_pb2, cloud_pb2_grpc
 from edgewise.wire import error_of
-from tests.upstream import PROMPT_TOKENS, WORDS, Upstream
+from tests.upstream import Upstream
 
 Backend = Literal["openai_compatible", "llama", "replay"]
 Way = Literal["in process", "over gRPC"]
@@ -183,63 +183,6 @@ def test_a_question_that_was_never_recorded_is_an_error(way: Way, settings: Sett
     run(main)
 
 
-def test_the_server_gets_what_was_asked(settings: Settings, upstream: Upstream, tmp_path: Path) -> None:
-    sampling = Sampling(max_tokens=5, temperature=0.5, top_p=0.9, top_k=40, seed=7, stop=("\n",))
-    given = settings("openai_compatible", api_key="sk-1", logprobs=True, max_tokens_field="max_completion_tokens")
-
-    async def main() -> None:
-        async with opened(given, "in process", tmp_path) as cloud:
-            chunks, end = await everything(cloud, Options(sampling=sampling))
-        assert [chunk.text for chunk in chunks] == list(WORDS)
-        assert all(chunk.logprobs == (-0.25,) for chunk in chunks)
-        assert end.finish_reason == "stop"
-        assert (end.tokens.prompt_tokens, end.tokens.completion_tokens) == (PROMPT_TOKENS, len(WORDS))
-
-    run(main)
-    assert upstream.keys == ["Bearer sk-1"]
-    assert upstream.requests == [
-        {
-            "model": "ok",
-            "messages": [{"role": "user", "content": QUESTION}],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "max_completion_tokens": 5,
-            "temperature": 0.5,
-            "top_p": 0.9,
-            "top_k": 40,
-            "seed": 7,
-            "stop": ["\n"],
-            "logprobs": True,
-        }
-    ]
-
-
-def test_a_refused_field_can_be_left_out(settings: Settings, upstream: Upstream, tmp_path: Path) -> None:
-    given = settings("openai_compatible", omit=("temperature", "stream_options"))
-
-    async def main() -> None:
-        async with opened(given, "in process", tmp_path) as cloud:
-            await everything(cloud, Options())
-
-    run(main)
-    assert set(upstream.requests[0]) == {"model", "messages", "stream", "max_tokens"}
-
-
-def test_a_key_of_another_server_is_never_sent(
-    settings: Settings, upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-for-somebody-else")
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-
-    async def main() -> None:
-        async with opened(settings("openai_compatible"), "in process", tmp_path) as cloud:
-            await everything(cloud)
-
-    run(main)
-    assert len(upstream.keys) == 1
-    assert "somebody-else" not in upstream.keys[0]
-
-
 @ways
 @pytest.mark.parametrize(
     ("model", "kind", "said"),
@@ -364,6 +307,14 @@ def test_a_corpus_follows_its_files(settings: Settings, tmp_path: Path) -> None:
 def test_a_corpus_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotReady, match=r"cloud\.corpora: .*missing"):
         run(lambda: _open_and_close(settings("openai_compatible", corpora=(tmp_path / "missing",)), tmp_path))
+
+
+def test_two_corpora_of_one_name_are_refused(settings: Settings, tmp_path: Path) -> None:
+    for parent in ("one", "two"):
+        (tmp_path / parent / "docs").mkdir(parents=True)
+    corpora = (tmp_path / "one" / "docs", tmp_path / "two" / "docs")
+    with pytest.raises(NotReady, match="two are called docs"):
+        run(lambda: _open_and_close(settings("openai_compatible", corpora=corpora), tmp_path))
 
 
 @pytest.mark.parametrize(

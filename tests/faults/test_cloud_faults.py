@@ -11,9 +11,12 @@ from contextlib import aclosing
 import pytest
 
 from cloud.backends.openai_compatible import OpenAICompatible
+from cloud.client import CloudClient, NoCloud
 from cloud.config import CloudSettings
+from cloud.server import service
 from edgewise.errors import CloudUnavailable, ContextOverflow, EdgewiseError, InvalidInput, Overloaded
-from edgewise.types import Chunk, Completion, Message, Options, Prompt, Text
+from edgewise.rpc import start_server
+from edgewise.types import Chunk, Completion, Message, Options, Prompt, SideStatus, Text
 from tests.upstream import KEY, WORDS, Upstream
 
 PROMPT = Prompt(messages=(Message(role="user", content=Text.ours("Who wrote Hamlet?")),))
@@ -84,7 +87,7 @@ def test_a_cloud_that_is_not_there() -> None:
     unreachable = CloudSettings(base_url=f"http://127.0.0.1:{port}/v1", model="m", attempts=2)
     error = failure(unreachable)
     assert type(error) is CloudUnavailable
-    assert "the cloud at 127.0.0.1 cannot be reached; check cloud.base_url" in error.message
+    assert f"the cloud at 127.0.0.1:{port} cannot be reached; check cloud.base_url" in error.message
 
 
 def test_a_missing_key_is_called_missing(upstream: Upstream) -> None:
@@ -101,6 +104,48 @@ def test_429_tells_how_long_to_wait_and_the_budget_is_kept(upstream: Upstream) -
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.parametrize(("model", "low", "high"), [("429-date", 50, 60), ("429-odd", 86_400, 86_400)])
+def test_the_time_to_wait_may_be_a_date_and_is_bounded(upstream: Upstream, model: str, low: float, high: float) -> None:
+    wait = failure(settings(upstream, model)).retry_after_s
+    assert wait is not None
+    assert low <= wait <= high
+
+
+def test_a_gateway_that_swallows_what_it_gets_is_left_after_the_timeout() -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            client = CloudClient(f"127.0.0.1:{silent.getsockname()[1]}", connect_timeout_s=0.3)
+            async with asyncio.timeout(10):
+                with pytest.raises(CloudUnavailable, match="cannot be reached"):
+                    await client.status()
+            await client.close()
+
+    asyncio.run(main())
+
+
+def test_a_gateway_that_comes_back_is_found_again() -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        client = CloudClient(address)
+        with pytest.raises(CloudUnavailable):
+            await client.status()
+        server, _ = await start_server([service(NoCloud())], address)
+        async with asyncio.timeout(10):
+            assert await patiently(client)
+        await client.close()
+        await server.stop(0)
+
+    async def patiently(client: CloudClient) -> SideStatus:
+        while True:
+            try:
+                return await client.status()
+            except CloudUnavailable:
+                await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+
+
 def test_a_passing_failure_is_tried_again(upstream: Upstream) -> None:
     *_, last = asyncio.run(ask(settings(upstream, "flaky-2", attempts=3)))
     assert isinstance(last, Completion)
@@ -109,7 +154,7 @@ def test_a_passing_failure_is_tried_again(upstream: Upstream) -> None:
 
 def test_tries_are_counted(upstream: Upstream) -> None:
     assert "failed (503)" in failure(settings(upstream, "flaky-9", attempts=3)).message
-    assert len(upstream.requests) == 3
+    assert len(upstream.requests) == 3  # 503, 429 and 503 again
 
 
 def test_what_began_is_not_tried_again(upstream: Upstream) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,7 @@ def test_a_bad_secret_file_is_named(tmp_path: Path) -> None:
     ("given", "complaint"),
     [
         ({"base_url": "ftp://somewhere"}, "must be an http"),
+        ({"base_url": "http://somewhere:port/v1"}, "cloud.base_url"),
         ({"usd_per_mtok_prompt": 1.0}, "set both"),
         ({"backend": "magic"}, "cloud.backend"),
         ({"timeout_s": 0}, "cloud.timeout_s"),
@@ -77,6 +80,19 @@ def test_the_operators_price_wins() -> None:
     assert own is not None
     assert own.usd_per_mtok_completion == 2.0
     assert CloudSettings(base_url="http://127.0.0.1:1/v1", model="gpt-4o-mini").billed_price() is None
+
+
+def test_a_password_in_the_url_is_not_shown() -> None:
+    assert CloudSettings(base_url="http://me:secret@host:8000/v1").server == "host:8000"
+
+
+def test_the_example_in_the_readme_is_valid() -> None:
+    readme = (Path(__file__).parents[2] / "cloud" / "README.md").read_text(encoding="utf-8")
+    example = readme[readme.index("    [cloud]") : readme.index("## What it promises")]
+    given = tomllib.loads(textwrap.dedent(example))["cloud"]
+    loaded = settings.load(CloudSettings, given)
+    assert loaded.backend == "openai_compatible"
+    assert loaded.own_price() is not None
 
 
 def test_every_setting_is_described() -> None:
