@@ -19,6 +19,7 @@ from edgewise.types import (
     Options,
     Prompt,
     Query,
+    Scores,
     SideStatus,
     Upload,
 )
@@ -56,9 +57,11 @@ class EdgeClient:
         finally:
             call.cancel()
 
-    async def score(self, prompt: Prompt, continuations: tuple[str, ...]) -> tuple[float, ...]:
-        request = edge_pb2.ScoreRequest(prompt=pack(prompt, types_pb2.Prompt), continuations=continuations)
-        return tuple((await self._unary(self._stub.Score, request)).logprobs)
+    async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
+        request = edge_pb2.ScoreRequest(
+            prompt=pack(prompt, types_pb2.Prompt), continuations=continuations, cache_key=cache_key
+        )
+        return unpack((await self._unary(self._stub.Score, request)).scores, Scores)
 
     async def tokenize(self, text: str) -> tuple[int, ...]:
         return tuple((await self._unary(self._stub.Tokenize, edge_pb2.TokenizeRequest(text=text))).tokens)

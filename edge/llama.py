@@ -19,7 +19,7 @@ from edge.native import CHUNK, Native
 from edge.owner import Owner
 from edge.stream import TokenStream
 from edgewise.errors import ContextOverflow, EdgeUnavailable, InvalidInput, NotReady
-from edgewise.types import Chunk, Completion, FinishReason, Options, Prompt, Timings, Tokens
+from edgewise.types import Chunk, Completion, FinishReason, Options, Prompt, Scores, Timings, Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,14 +85,16 @@ class LlamaEngine:
         finally:
             self._owner.withdraw(job)
 
-    async def score(self, prompt: Prompt, continuations: tuple[str, ...]) -> tuple[float, ...]:
-        """Reuses nothing of other calls, since it has no cache key. InvalidInput for an empty continuation."""
+    async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
+        """InvalidInput for an empty continuation."""
         tokens = await self._prompt_tokens(prompt)
         wanted = [list(await self.tokenize(continuation)) for continuation in continuations]
         if not all(wanted):
             raise InvalidInput("an empty continuation has no probability; leave it out")
         self._check_room(len(tokens), max(map(len, wanted), default=0))
-        job = self._owner.submit(partial(_score, tokens=tokens, continuations=wanted))
+        job = self._owner.submit(
+            partial(_score, tokens=tokens, continuations=wanted, cache_key=cache_key, info=self._info)
+        )
         try:
             return await job.next()
         finally:
@@ -163,10 +165,16 @@ def _generate(
 
 
 def _score(
-    native: Native, _: float, *, tokens: list[int], continuations: Sequence[list[int]]
-) -> Iterator[tuple[float, ...]]:
-    native.begin(None, tokens)
-    native.evaluate(tokens)
+    native: Native,
+    _: float,
+    *,
+    tokens: list[int],
+    continuations: Sequence[list[int]],
+    cache_key: str,
+    info: EngineInfo,
+) -> Iterator[Scores]:
+    cached = native.begin(cache_key, tokens)
+    native.evaluate(tokens[cached:])
     first = native.logits().copy()
     scores = []
     for continuation in continuations:
@@ -177,7 +185,12 @@ def _score(
             native.evaluate(continuation[start : start + len(following)], every=True)
             score += sum(_logprob(native.logits(row), token) for row, token in enumerate(following))
         scores.append(score)
-    yield tuple(scores)
+    scored = sum(map(len, continuations))
+    yield Scores(
+        logprobs=tuple(scores),
+        tokens=Tokens(prompt_tokens=len(tokens) + scored, cached_tokens=cached),
+        flops=None if info.parameters is None else 2.0 * info.parameters * (len(tokens) - cached + scored),
+    )
 
 
 def _logprob(logits: NDArray[np.float32], token: int) -> float:

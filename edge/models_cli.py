@@ -24,10 +24,10 @@ def list_models(*, as_json: Annotated[bool, typer.Option("--json", help="Print J
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table(Column("name", no_wrap=True), "what", "licence", "parameters", "context", "size", "here")
+    table = Table(Column("name", no_wrap=True), "licence", "parameters", "context", "size", "here")
     for row in rows:
         table.add_row(
-            row["name"], row["label"], row["licence"], f"{row['parameters'] / 1e6:.0f} M", str(row["context_tokens"]),
+            row["name"], row["licence"], f"{row['parameters'] / 1e6:.0f} M", str(row["context_tokens"]),
             f"{row['bytes'] / 1e6:.0f} MB", "yes" if row["present"] else "no",
         )  # fmt: skip
     Console().print(table)

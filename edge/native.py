@@ -6,6 +6,7 @@ Everything but `Vocabulary` belongs to one thread. Pointers are freed in `close`
 from __future__ import annotations
 
 import ctypes
+import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,11 +111,9 @@ class Native:
 
     def __init__(self, path: Path, context_tokens: int, threads: int) -> None:
         """NotReady if the file cannot be loaded. The context never exceeds what the model was trained on."""
-        from llama_cpp import llama_cpp as llama
-
-        self._llama = llama
         self._log = _start()
         self._log.clear()
+        self._llama = llama = self._log.llama
         self._model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
         if not self._model:
             raise NotReady(f"llama.cpp cannot load {path} ({self._log}); it is damaged or too new: fetch it again")
@@ -288,6 +287,7 @@ class _Log:
     """Keeps llama.cpp's last errors, and throws the rest of its log away."""
 
     def __init__(self, llama: Any) -> None:
+        self.llama = llama
         self._lines: deque[str] = deque(maxlen=4)
         self._callback = llama.llama_log_callback(self._keep)
         llama.llama_log_set(self._callback, None)
@@ -306,6 +306,9 @@ class _Log:
 @lru_cache(maxsize=1)
 def _start() -> _Log:
     """Initialise llama.cpp, once a process."""
+    # OpenMP reads this when it is loaded. Threads that spin while they wait collapse as soon as other programs want the
+    # cores: measured as five times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from llama_cpp import llama_cpp as llama
 
     log = _Log(llama)

@@ -25,6 +25,7 @@ from edgewise.types import (
     Options,
     Prompt,
     Query,
+    Scores,
     SideStatus,
     Upload,
 )
@@ -71,8 +72,8 @@ class EdgeNode:
             async for event in events:
                 yield self._priced(event) if isinstance(event, Completion) else event
 
-    async def score(self, prompt: Prompt, continuations: tuple[str, ...]) -> tuple[float, ...]:
-        return await self._engine.score(prompt, continuations)
+    async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
+        return await self._engine.score(prompt, continuations, cache_key)
 
     async def tokenize(self, text: str) -> tuple[int, ...]:
         return await self._engine.tokenize(text)

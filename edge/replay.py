@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edge.engine import EngineInfo
 from edgewise.errors import InvalidInput, NotFound, NotReady
 from edgewise.keys import question_hash
-from edgewise.types import Chunk, Completion, CostBasis, Options, Prompt, Timings, Tokens
+from edgewise.types import Chunk, Completion, CostBasis, Options, Prompt, Scores, Timings, Tokens
 
 Amount = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -115,7 +115,7 @@ class ReplayEngine:
             cost_basis=CostBasis.SIMULATED,
         )
 
-    async def score(self, prompt: Prompt, continuations: tuple[str, ...]) -> tuple[float, ...]:
+    async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
         """Always NotReady: a recording has no probabilities of other texts."""
         raise NotReady("recorded answers cannot score other texts; set edge.engine to one that runs a model")
 

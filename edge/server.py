@@ -40,8 +40,9 @@ class EdgeServicer:
 
     async def Score(self, request: edge_pb2.ScoreRequest, _: Context) -> edge_pb2.ScoreResponse:
         _check_size(request)
-        scores = await self._node.score(unpack(request.prompt, Prompt), tuple(request.continuations))
-        return edge_pb2.ScoreResponse(logprobs=scores)
+        prompt, continuations = unpack(request.prompt, Prompt), tuple(request.continuations)
+        scores = await self._node.score(prompt, continuations, request.cache_key)
+        return edge_pb2.ScoreResponse(scores=pack(scores, types_pb2.Scores))
 
     async def Tokenize(self, request: edge_pb2.TokenizeRequest, _: Context) -> edge_pb2.TokenizeResponse:
         _check_size(request)

@@ -12,7 +12,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from edgewise.errors import BrokenOff, CloudUnavailable, Internal, OverBudget, Withheld
-from edgewise.ports import Edge
 from edgewise.types import (
     Author,
     Citations,
@@ -32,7 +31,7 @@ from edgewise.types import (
 from router.arbiter.gain import GainModel
 from router.arbiter.trust import TrustModel
 from router.config import RouterSettings
-from router.meter import PlainSide
+from router.meter import MeteredEdge, PlainSide
 
 # Why the cloud may not come into an answer; a mode that can do without it goes on.
 CLOUD_CANNOT = (CloudUnavailable, Withheld, OverBudget)
@@ -114,11 +113,12 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`local` gives the edge's scores and embeddings; `cloud` passes the budget and the egress gate (meter.py)."""
+    """`local` scores (under `cache_key`) and embeds; `cloud` passes the budget and the egress gate (meter.py)."""
 
     edge: Writer
     cloud: Writer
-    local: Edge
+    local: MeteredEdge
+    cache_key: str
     emit: Emit
     gain: GainModel
     trust: TrustModel
@@ -153,10 +153,14 @@ class Desk:
         await self.emit(Citations(answer_id=draft.answer_id, passages=passages))
 
     def query(self, question: Question) -> Query:
-        """What to look up for a question; a follow-up is looked up together with the turn before it."""
+        """What to look up on the device; a follow-up is looked up together with the turn before it."""
+        return self.cloud_query(question).model_copy(update={"collections": question.collections})
+
+    def cloud_query(self, question: Question) -> Query:
+        """The same for the cloud, whose corpora know nothing of the device's collections, not even their names."""
         earlier = [turn.text for turn in question.history if turn.role == "user"][-1:]
         text = Text.join((*earlier, question_text(question)), "\n")
-        return Query(text=text, k=self.settings.passages, collections=question.collections)
+        return Query(text=text, k=self.settings.passages)
 
 
 def question_text(question: Question) -> Text:

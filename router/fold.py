@@ -70,7 +70,7 @@ class Fold:
             }
         )
         if failure is not None:
-            known = known.model_copy(update={"error": failure.code.name, "error_message": failure.message})
+            known = known.model_copy(update={"error": failure.code, "error_message": failure.message})
         if outcome is None:
             return known
         draft = outcome.draft

@@ -31,7 +31,7 @@ async def answer_from(
         return await _own_knowledge(question, desk, "no relevant passage was found")
     facts = (*notes, *await key_sentences(question, relevant, desk))
     draft = await desk.edge.write(prompts.from_facts(question, facts))
-    support = groundedness(draft.text.value, [question.text, *(fact.value for fact in facts)])
+    support = groundedness(draft.text.value, question.text, [fact.value for fact in facts])
     await desk.step(
         step("groundedness", "share of the answer's words that its sources have", "edge", {"share": support})
     )

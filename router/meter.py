@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Literal
 
 from edgewise.errors import Cancelled, EdgewiseError, OverBudget, Withheld
-from edgewise.ports import Side
+from edgewise.ports import Edge, Side
 from edgewise.types import (
     Author,
     Chunk,
@@ -24,6 +25,7 @@ from edgewise.types import (
     Options,
     Prompt,
     Query,
+    Scores,
     SideStatus,
     Timings,
     Tokens,
@@ -44,7 +46,7 @@ class SideCall(Value):
 
     key: str
     side: Author
-    kind: Literal["generate", "retrieve"]
+    kind: Literal["generate", "retrieve", "score"]
     request: str
     response: str = ""
     logprobs: tuple[float, ...] = ()
@@ -105,8 +107,8 @@ class Ledger:
 
     @property
     def flops(self) -> float | None:
-        """Of both sides, or None when a generation's is unknown."""
-        counts = [call.flops for call in self.calls if call.kind == "generate" and call.first_s is not None]
+        """Of both sides, or None when that of a call which counted tokens is unknown."""
+        counts = [call.flops for call in self.calls if call.kind != "retrieve" and call.tokens != Tokens()]
         return None if any(count is None for count in counts) else sum(count or 0.0 for count in counts)
 
 
@@ -142,10 +144,10 @@ class Metered:
                         end = part
                     yield part
         except EdgewiseError as failure:
-            error, made = failure.code.name, not isinstance(failure, _NOT_MADE)
+            error, made = failure.code, not isinstance(failure, _NOT_MADE)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            error = Cancelled.code.name if end is None else ""
+            error = Cancelled.code if end is None else ""
             raise
         finally:
             request = _canonical(prompt) + _canonical(options.sampling)
@@ -172,10 +174,10 @@ class Metered:
             findings = await self._side.retrieve(query)
             return findings
         except EdgewiseError as failure:
-            error, made = failure.code.name, not isinstance(failure, _NOT_MADE)
+            error, made = failure.code, not isinstance(failure, _NOT_MADE)
             raise
         except asyncio.CancelledError:
-            error = Cancelled.code.name
+            error = Cancelled.code
             raise
         finally:
             call = SideCall(
@@ -195,6 +197,44 @@ class Metered:
 
     async def status(self) -> SideStatus:
         return await self._side.status()
+
+
+class MeteredEdge(Metered):
+    """The edge, whose scores cost tokens too. Its embeddings take milliseconds and no tokens: they are not calls."""
+
+    def __init__(self, edge: Edge, ledger: Ledger) -> None:
+        super().__init__("edge", edge, ledger)
+        self._edge = edge
+
+    async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
+        started, error = self._ledger.now(), ""
+        scores = Scores(logprobs=())
+        try:
+            scores = await self._edge.score(prompt, continuations, cache_key)
+            return scores
+        except EdgewiseError as failure:
+            error = failure.code
+            raise
+        finally:
+            request = _canonical(prompt) + json.dumps(continuations)
+            self._ledger.calls.append(
+                SideCall(
+                    key=_key("edge", "score", "", request),
+                    side="edge",
+                    kind="score",
+                    request=request,
+                    logprobs=scores.logprobs,
+                    prompt_version=prompt.version,
+                    tokens=scores.tokens,
+                    flops=scores.flops,
+                    started_s=started,
+                    ended_s=self._ledger.now(),
+                    error=error,
+                )
+            )
+
+    async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
+        return await self._edge.embed(texts)
 
 
 def _with_end(call: SideCall, end: Completion) -> SideCall:

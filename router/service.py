@@ -33,7 +33,7 @@ from router.config import RouterSettings
 from router.desk import Desk, Outcome, Writer, step
 from router.fold import Fold, done
 from router.log import Log, now
-from router.meter import Budgeted, Clock, Ledger, Metered
+from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
 from router.metrics import Metrics
 from router.modes import MODES, edge_only, parse
 from router.privacy import Gated, Policy
@@ -179,10 +179,12 @@ class Router:
             question_hash=question_hash(question.text),
         )
         cloud = Metered("cloud", Budgeted(Gated(self._cloud, self._policy), question.max_cost_usd), ledger)
+        edge = MeteredEdge(self._edge, ledger)
         return Desk(
-            edge=Writer("edge", Metered("edge", self._edge, ledger), emit, keys),
+            edge=Writer("edge", edge, emit, keys),
             cloud=Writer("cloud", cloud, emit, keys),
-            local=self._edge,
+            local=edge,
+            cache_key=keys.cache_key,
             emit=emit,
             gain=self._gain,
             trust=self._trust,

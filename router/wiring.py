@@ -71,7 +71,7 @@ async def open_stack(
             stack.push_async_callback(child.stop)
         await asyncio.gather(*(child.start() for child in children))
 
-        edge = EdgeClient(chosen.edge.address or f"unix:{sockets / 'edge.sock'}")
+        edge = _edge_client(chosen.edge, sockets)
         stack.push_async_callback(edge.close)
         cloud = _cloud_client(chosen.cloud, sockets, started=cloud_child is not None)
         stack.push_async_callback(cloud.close)
@@ -90,6 +90,12 @@ def _edge_child(data_dir: Path, sockets: Path) -> Child:
     return Child("edge node", arguments, {}, EdgeUnavailable)
 
 
+def _edge_client(edge: EdgeSettings, sockets: Path) -> EdgeClient:
+    if edge.address:
+        return EdgeClient(edge.address, read_secret(edge.token_file, "edge.token_file"))
+    return EdgeClient(f"unix:{sockets / 'edge.sock'}")
+
+
 def _cloud_child(
     cloud: CloudSettings, data_dir: Path, sockets: Path, corpora: Sequence[Path], *, embedded: bool
 ) -> Child | None:
@@ -106,5 +112,6 @@ def _cloud_client(cloud: CloudSettings, sockets: Path, *, started: bool) -> Clou
     if started:
         return CloudClient(f"unix:{sockets / 'cloud.sock'}")
     if cloud.address:
-        return CloudClient(cloud.address, read_secret(cloud.token_file, "cloud.token_file"))
+        token = read_secret(cloud.token_file, "cloud.token_file")
+        return CloudClient(cloud.address, token, connect_timeout_s=cloud.connect_timeout_s)
     return NoCloud()

@@ -23,11 +23,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import grpc
-
 
 class EdgewiseError(Exception):
-    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    """`code` is the name of its gRPC status, `http` its HTTP status."""
+
+    code: ClassVar[str] = "INTERNAL"
     http: ClassVar[int] = 500
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
@@ -42,7 +42,7 @@ class EdgewiseError(Exception):
 
 
 class InvalidInput(EdgewiseError):
-    code = grpc.StatusCode.INVALID_ARGUMENT
+    code = "INVALID_ARGUMENT"
     http = 400
 
 
@@ -55,67 +55,67 @@ class ContextOverflow(InvalidInput):
 
 
 class NotFound(EdgewiseError):
-    code = grpc.StatusCode.NOT_FOUND
+    code = "NOT_FOUND"
     http = 404
 
 
 class Conflict(EdgewiseError):
-    code = grpc.StatusCode.ALREADY_EXISTS
+    code = "ALREADY_EXISTS"
     http = 409
 
 
 class Unauthenticated(EdgewiseError):
-    code = grpc.StatusCode.UNAUTHENTICATED
+    code = "UNAUTHENTICATED"
     http = 401
 
 
 class Withheld(EdgewiseError):
-    code = grpc.StatusCode.FAILED_PRECONDITION
+    code = "FAILED_PRECONDITION"
     http = 403
 
 
 class NotReady(EdgewiseError):
-    code = grpc.StatusCode.FAILED_PRECONDITION
+    code = "FAILED_PRECONDITION"
     http = 503
 
 
 class OverBudget(EdgewiseError):
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    code = "RESOURCE_EXHAUSTED"
     http = 402
 
 
 class Overloaded(EdgewiseError):
-    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    code = "RESOURCE_EXHAUSTED"
     http = 429
 
 
 class DeadlineExceeded(EdgewiseError):
-    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    code = "DEADLINE_EXCEEDED"
     http = 504
 
 
 class Cancelled(EdgewiseError):
-    code = grpc.StatusCode.CANCELLED
+    code = "CANCELLED"
     http = 499
 
 
 class EdgeUnavailable(EdgewiseError):
-    code = grpc.StatusCode.UNAVAILABLE
+    code = "UNAVAILABLE"
     http = 503
 
 
 class CloudUnavailable(EdgewiseError):
-    code = grpc.StatusCode.UNAVAILABLE
+    code = "UNAVAILABLE"
     http = 502
 
 
 class BrokenOff(EdgewiseError):
-    code = grpc.StatusCode.UNAVAILABLE
+    code = "UNAVAILABLE"
     http = 502
 
 
 class Internal(EdgewiseError):
-    code = grpc.StatusCode.INTERNAL
+    code = "INTERNAL"
     http = 500
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol, TypeVar
 
-from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
+from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, Scores, SideStatus
 
 PromptT_contra = TypeVar("PromptT_contra", contravariant=True)
 QueryT_contra = TypeVar("QueryT_contra", contravariant=True)
@@ -30,8 +30,8 @@ class Side(Generator[PromptT_contra], Retriever[QueryT_contra], Protocol[PromptT
 
 
 class Scorer(Protocol):
-    async def score(self, prompt: Prompt, continuations: tuple[str, ...]) -> tuple[float, ...]:
-        """The sum of the natural-log probabilities of each continuation's tokens after the prompt."""
+    async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
+        """How likely each continuation is after the prompt; the cache key is as in Options."""
         ...
 
 

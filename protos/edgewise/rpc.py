@@ -256,7 +256,7 @@ async def _abort(context: Context, error: Exception) -> None:
     if not isinstance(error, EdgewiseError):
         log.error("a handler failed", exc_info=error)
         error = Internal(f"a fault in edgewise ({type(error).__name__}); its log has the details")
-    await context.abort(error.code, error.message, status_metadata(error))
+    await context.abort(grpc.StatusCode[error.code], error.message, status_metadata(error))
 
 
 def open_channel(

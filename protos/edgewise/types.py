@@ -5,92 +5,21 @@ Each one with a namesake in `edgewise/v1/*.proto` has the same fields there; `wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from edgewise.texts import Message as Message
+from edgewise.texts import Privacy as Privacy
+from edgewise.texts import Prompt as Prompt
+from edgewise.texts import Released as Released
+from edgewise.texts import Text as Text
+from edgewise.texts import Turn as Turn
+from edgewise.texts import Value as Value
 
 Author = Literal["edge", "cloud"]
 FinishReason = Literal["stop", "length"]
-T = TypeVar("T")
-
-
-class Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-# --- texts and their labels -------------------------------------------------------------------------------------------
-
-
-class Privacy(StrEnum):
-    """Who may see a text. UNKNOWN is UNSPECIFIED on the wire: the router's detectors and policy decide."""
-
-    PUBLIC = "PUBLIC"
-    UNKNOWN = "UNKNOWN"
-    PRIVATE = "PRIVATE"
-
-    @staticmethod
-    def tightest(labels: Iterable[Privacy]) -> Privacy:
-        """The label of anything derived from texts with these labels; PUBLIC for none."""
-        return max(labels, key=_TIGHTNESS.__getitem__, default=Privacy.PUBLIC)
-
-
-_TIGHTNESS = {Privacy.PUBLIC: 0, Privacy.UNKNOWN: 1, Privacy.PRIVATE: 2}
-
-
-class Text(Value):
-    """A string that remembers who may see it and where it came from."""
-
-    value: str
-    label: Privacy = Privacy.UNKNOWN
-    sources: tuple[str, ...] = ()
-
-    @staticmethod
-    def ours(value: str) -> Text:
-        """Text that the program itself wrote, such as an instruction in a prompt."""
-        return Text(value=value, label=Privacy.PUBLIC)
-
-    @staticmethod
-    def join(parts: Iterable[Text], separator: str = "") -> Text:
-        """One text: the tightest label of its parts, and all their sources in order."""
-        parts = tuple(parts)
-        return Text(
-            value=separator.join(part.value for part in parts),
-            label=Privacy.tightest(part.label for part in parts),
-            sources=tuple(dict.fromkeys(source for part in parts for source in part.sources)),
-        )
-
-    def derive(self, value: str) -> Text:
-        """Another string made from this text: it keeps the label and the sources."""
-        return self.model_copy(update={"value": value})
-
-
-class Message(Value):
-    role: Literal["system", "user", "assistant"]
-    content: Text
-
-
-class Prompt(Value):
-    """A chat prompt, and the version of the template that made it (`router/prompts.py`)."""
-
-    messages: tuple[Message, ...] = Field(min_length=1)
-    version: str = ""
-
-    @property
-    def label(self) -> Privacy:
-        return Privacy.tightest(message.content.label for message in self.messages)
-
-
-@dataclass(frozen=True, slots=True)
-class Released(Generic[T]):
-    """A value that may leave the device: the only thing that a cloud port accepts.
-
-    Made in two places: by the egress gate (`router/privacy.py`), and by the gateway for what has arrived over its wire.
-    """
-
-    value: T
 
 
 # --- generating -------------------------------------------------------------------------------------------------------
@@ -170,6 +99,14 @@ class Completion(Value):
     model_hash: str | None = None
     cost_usd: float | None = None
     cost_basis: CostBasis | None = None
+    flops: float | None = None
+
+
+class Scores(Value):
+    """The sum of the natural-log probabilities of each continuation's tokens, and what it took to find out."""
+
+    logprobs: tuple[float, ...]
+    tokens: Tokens = Tokens()
     flops: float | None = None
 
 
@@ -257,11 +194,6 @@ class SideStatus(Value):
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 
-class Turn(Value):
-    role: Literal["system", "user", "assistant"]
-    text: Text
-
-
 class Question(Value):
     """One request to the router. An empty `mode` is the configured default, an empty `request_id` gets one."""
 
@@ -303,7 +235,7 @@ class Step(Value):
     name: str
     where: Literal["edge", "cloud", "router"] = "router"
     detail: str = ""
-    numbers: dict[str, float] = {}
+    numbers: dict[str, float] = Field(default_factory=dict)
 
 
 class Citations(Value):

@@ -154,7 +154,7 @@ def _enum_name(enum: Any, number: int) -> str:
 
 def status_metadata(error: EdgewiseError) -> tuple[tuple[str, bytes], ...]:
     """The trailing metadata that carries `google.rpc.Status`, so that a client can raise the same error again."""
-    status = status_pb2.Status(code=error.code.value[0], message=error.message)
+    status = status_pb2.Status(code=grpc.StatusCode[error.code].value[0], message=error.message)
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=_DOMAIN))
     if error.retry_after_s is not None:
         retry = error_details_pb2.RetryInfo()

@@ -45,11 +45,15 @@ def agreement(one: str, other: str) -> float:
     return 2 * shared / (sum(first.values()) + sum(second.values())) if shared else 0.0
 
 
-def groundedness(answer: str, sources: Sequence[str]) -> float:
-    """The share of an answer's content words that stand in its sources; 0 for an answer without any."""
-    words = content_words(answer)
+def groundedness(answer: str, question: str, sources: Sequence[str]) -> float:
+    """The share of what an answer adds to its question (content words) that stands in its sources.
+
+    0 for an answer that adds nothing: it only says the question again.
+    """
+    asked = set(content_words(question))
+    added = [word for word in content_words(answer) if word not in asked]
     known = {word for source in sources for word in content_words(source)}
-    return sum(word in known for word in words) / len(words) if words else 0.0
+    return sum(word in known for word in added) / len(added) if added else 0.0
 
 
 def content_words(text: str) -> list[str]:

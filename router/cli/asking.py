@@ -7,14 +7,16 @@ import json
 import sys
 import uuid
 from contextlib import AsyncExitStack
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from edgewise.client import Answer, Client
 from edgewise.errors import EdgewiseError, InvalidInput
-from edgewise.types import Citations, Done, Grounding, Passage, Privacy, Question, Retraction, Step, Token
 from router.cli.local import AsJson, DataDir, EmbeddedCloud, client, data_directory, run
+
+if TYPE_CHECKING:
+    from edgewise.client import Answer, Client
+    from edgewise.types import Done, Passage, Privacy, Question
 
 Mode = Annotated[str, typer.Option(help="One of the modes, such as edge_only or post_arbitration+cascade.")]
 Private = Annotated[bool | None, typer.Option("--private/--public", help="Never send it away, or let it be sent.")]
@@ -34,10 +36,12 @@ def ask(
     data_dir: DataDir = None,
 ) -> None:
     """Ask one question. The answer goes to standard output, everything else to standard error."""
+    from edgewise.types import Question
+
     asked = Question(
         text=sys.stdin.read() if question == "-" else question,
         mode=mode,
-        privacy=_label(private),
+        privacy=label(private),
         collections=tuple(collection or ()),
         conversation_id=conversation,
         max_cost_usd=max_cost_usd,
@@ -66,6 +70,8 @@ def chat(
     data_dir: DataDir = None,
 ) -> None:
     """Talk: the conversation is remembered. `/mode NAME` changes the mode, `/quit` or Ctrl-D ends."""
+    from edgewise.types import Question
+
     conversation_id = conversation or uuid.uuid4().hex[:12]
     # Between answers the loop rests, so that a line can be read without a thread that Ctrl-C could not end.
     with asyncio.Runner() as runner:
@@ -79,7 +85,7 @@ def chat(
                 if command == "/mode":
                     mode = argument.strip()
                     continue
-                asked = Question(text=line, mode=mode, privacy=_label(private), conversation_id=conversation_id)
+                asked = Question(text=line, mode=mode, privacy=label(private), conversation_id=conversation_id)
                 try:
                     runner.run(_show(edgewise, asked, steps=False))
                 except EdgewiseError as error:
@@ -103,11 +109,15 @@ def _next_line() -> str | None:
             return line
 
 
-def _label(private: bool | None) -> Privacy:
+def label(private: bool | None) -> Privacy:
+    from edgewise.types import Privacy
+
     return Privacy.UNKNOWN if private is None else Privacy.PRIVATE if private else Privacy.PUBLIC
 
 
 async def _show(edgewise: Client, question: Question, *, steps: bool) -> None:
+    from edgewise.types import Citations, Done, Retraction, Step, Token
+
     passages: tuple[Passage, ...] = ()
     async for event in edgewise.ask(question):
         match event:
@@ -126,6 +136,8 @@ async def _show(edgewise: Client, question: Question, *, steps: bool) -> None:
 
 
 def _footer(done: Done, passages: tuple[Passage, ...]) -> str:
+    from edgewise.types import Grounding
+
     cost = "cost unknown" if done.cost_usd is None else f"${done.cost_usd:.6f}"
     basis = f" ({done.cost_basis.value.lower()})" if done.cost_basis else ""
     stands_on = {

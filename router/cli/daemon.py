@@ -9,13 +9,15 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgewise.client import Client, Daemon
 from edgewise.errors import EdgeUnavailable, NotReady
 from router.cli.local import AsJson, DataDir, EmbeddedCloud, data_directory, run, running_daemon
+
+if TYPE_CHECKING:
+    from edgewise.client import Daemon
 
 _STOP_S = 40.0
 
@@ -64,6 +66,8 @@ def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     daemon = running_daemon(directory)
     if daemon is None:
         raise EdgeUnavailable(f"no daemon owns {directory}; start one with `edgewise up`")
+
+    from edgewise.client import Client
 
     async def work() -> dict[str, object]:
         async with Client(f"unix:{daemon.socket}") as edgewise:

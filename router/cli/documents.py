@@ -7,12 +7,15 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgewise.types import Ingested, Privacy, Upload
+from router.cli.asking import label
 from router.cli.local import AsJson, DataDir, client, data_directory, run
+
+if TYPE_CHECKING:
+    from edgewise.types import Ingested, Privacy, Upload
 
 
 def ingest(
@@ -25,7 +28,6 @@ def ingest(
     data_dir: DataDir = None,
 ) -> None:
     """Add documents to what the edge knows. Unchanged files cost nothing; one bad file never stops the rest."""
-    label = Privacy.UNKNOWN if private is None else Privacy.PRIVATE if private else Privacy.PUBLIC
     failed: list[Ingested] = []
     files = list(files_in(paths, failed))
 
@@ -37,7 +39,7 @@ def ingest(
         async with client(data_directory(data_dir)) as edgewise:
             with Progress(console=Console(stderr=True), transient=True) as progress:
                 task = progress.add_task("ingesting", total=len(files))
-                async for result in edgewise.ingest(uploads(files, collection, label, failed)):
+                async for result in edgewise.ingest(uploads(files, collection, label(private), failed)):
                     done.append(result)
                     progress.update(task, completed=len(done) + len(failed))
         return [*done, *failed]
@@ -61,6 +63,8 @@ def files_in(paths: Iterable[Path], failed: list[Ingested]) -> Iterator[Path]:
 
 def uploads(files: Iterable[Path], collection: str, label: Privacy, failed: list[Ingested]) -> Iterator[Upload]:
     """The files, read one at a time; what cannot be read goes to `failed`."""
+    from edgewise.types import Ingested, Upload
+
     for path in files:
         source = str(path.absolute())
         try:
@@ -75,6 +79,8 @@ def uploads(files: Iterable[Path], collection: str, label: Privacy, failed: list
 
 
 def _failure(error: OSError) -> Ingested:
+    from edgewise.types import Ingested
+
     return Ingested(source=str(error.filename), status="FAILED", reason=f"cannot be read: {error.strerror}")
 
 

@@ -7,13 +7,15 @@ import tempfile
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from edgewise import place
-from edgewise.client import Client, Daemon
 from edgewise.errors import Conflict
+
+if TYPE_CHECKING:
+    from edgewise.client import Client, Daemon
 
 T = TypeVar("T")
 
@@ -40,6 +42,7 @@ def data_directory(given: Path | None) -> Path:
 
 def running_daemon(data_dir: Path) -> Daemon | None:
     """The daemon that owns a data directory now; a `daemon.json` left by a crash does not count."""
+    from edgewise.client import Daemon
     from router.owner import Ownership
 
     daemon = Daemon.of(data_dir)
@@ -55,6 +58,8 @@ def running_daemon(data_dir: Path) -> Daemon | None:
 @asynccontextmanager
 async def client(data_dir: Path, *, embedded_cloud: bool = False) -> AsyncIterator[Client]:
     """A client of the daemon, or of a router started for this command with the same data directory."""
+    from edgewise.client import Client
+
     daemon = running_daemon(data_dir)
     if daemon is not None:
         async with Client(f"unix:{daemon.socket}") as found:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgewise.errors import InvalidInput
-from edgewise.types import Ingested, Privacy
 from router.cli.documents import files_in, uploads
 from router.cli.local import data_directory, run
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from edgewise.types import Ingested
     from router.compare.runner import OnProgress
     from router.compare.runner import Progress as RunProgress
     from router.compare.summary import Summary
@@ -107,9 +107,12 @@ async def _compare(
 
 async def _ingest(stack: Stack, docs: Sequence[Path]) -> None:
     """All of them must be readable: an answer that is missed for want of a document is not the mode's fault."""
+    from edgewise.types import Privacy
+
     failed: list[Ingested] = []
     files = list(files_in(docs, failed))
-    async for result in stack.edge.ingest(uploads(files, "default", Privacy.UNKNOWN, failed)):
+    for upload in uploads(files, "default", Privacy.UNKNOWN, failed):
+        result = await stack.edge.ingest(upload)
         failed += [result] if result.status == "FAILED" else []
     if failed:
         raise InvalidInput(f"{failed[0].source} {failed[0].reason}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgewise.types import Grade, Record
 from router.cli.local import AsJson, DataDir, client, data_directory, run
+
+if TYPE_CHECKING:
+    from edgewise.types import Grade, Record
 
 
 def log(
@@ -42,6 +44,7 @@ def grade(
     data_dir: DataDir = None,
 ) -> None:
     """Say how good an answer was."""
+    from edgewise.types import Grade
     from router.log import parse_grade
 
     given = Grade(record_id=record_id, grader=grader or getpass.getuser(), score=parse_grade(score), comment=comment)

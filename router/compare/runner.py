@@ -87,9 +87,7 @@ async def _answer(asker: Asker, question: Graded, mode: str) -> Row:
         return _row(question, mode, await asker.record(done.record_id))
     except EdgewiseError as error:
         record = await asker.record_of_request(request_id) or Record(record_id="", total_s=time.monotonic() - started)
-        return _row(
-            question, mode, record.model_copy(update={"error": error.code.name, "error_message": error.message})
-        )
+        return _row(question, mode, record.model_copy(update={"error": error.code, "error_message": error.message}))
 
 
 def _row(question: Graded, mode: str, record: Record) -> Row:

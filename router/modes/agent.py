@@ -8,6 +8,8 @@ calibration, Zhao et al. 2021).
 
 from __future__ import annotations
 
+import operator
+
 from edgewise.types import Passage, Question, Text
 from router import prompts
 from router.desk import Desk, Outcome, question_text, step
@@ -44,9 +46,9 @@ async def answer(question: Question, desk: Desk) -> Outcome:
 async def _choose(question: Question, names: list[str], notes: list[Text], desk: Desk) -> str:
     purposes = [(name, TOOLS[name].purpose if name in TOOLS else "answer from what is known") for name in names]
     labels = tuple(names)
-    asked = await desk.local.score(prompts.tool_choice(question_text(question), purposes, notes), labels)
-    anyway = await desk.local.score(prompts.tool_choice(_NO_QUESTION, purposes, notes), labels)
-    gains = {name: here - there for name, here, there in zip(names, asked, anyway, strict=True)}
+    here = await desk.local.score(prompts.tool_choice(question_text(question), purposes, notes), labels, desk.cache_key)
+    anyway = await desk.local.score(prompts.tool_choice(_NO_QUESTION, purposes, notes), labels, desk.cache_key)
+    gains = dict(zip(names, map(operator.sub, here.logprobs, anyway.logprobs), strict=True))
     best = max(gains, key=gains.__getitem__)
     await desk.step(step("choose tool", best, "edge", gains))
     return best

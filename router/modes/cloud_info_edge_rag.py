@@ -24,7 +24,7 @@ async def answer(question: Question, desk: Desk) -> Outcome:
 async def cloud_info(question: Question, desk: Desk) -> tuple[tuple[Passage, ...], str]:
     """The cloud's passages, or none and the reason."""
     try:
-        passages = await desk.cloud.retrieve(desk.query(question))
+        passages = await desk.cloud.retrieve(desk.cloud_query(question))
     except CLOUD_CANNOT as error:
         await desk.step(step("cloud info", error.message))
         return (), error.message

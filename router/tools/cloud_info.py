@@ -12,7 +12,7 @@ from router.tools.search import found
 
 async def run(question: Question, _: Sequence[Passage], desk: Desk) -> Found:
     try:
-        passages = await desk.cloud.retrieve(desk.query(question))
+        passages = await desk.cloud.retrieve(desk.cloud_query(question))
     except CLOUD_CANNOT as error:
         return Found(Text.ours(f"the cloud library: not available, {error.message}"), ok=False)
     return found(passages, desk, "the cloud library")

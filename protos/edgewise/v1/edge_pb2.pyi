@@ -24,18 +24,20 @@ class EdgeServiceGenerateResponse(_message.Message):
     def __init__(self, chunk: _Optional[_Union[_types_pb2.Chunk, _Mapping]] = ..., completion: _Optional[_Union[_types_pb2.Completion, _Mapping]] = ...) -> None: ...
 
 class ScoreRequest(_message.Message):
-    __slots__ = ("prompt", "continuations")
+    __slots__ = ("prompt", "continuations", "cache_key")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     CONTINUATIONS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_KEY_FIELD_NUMBER: _ClassVar[int]
     prompt: _types_pb2.Prompt
     continuations: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, prompt: _Optional[_Union[_types_pb2.Prompt, _Mapping]] = ..., continuations: _Optional[_Iterable[str]] = ...) -> None: ...
+    cache_key: str
+    def __init__(self, prompt: _Optional[_Union[_types_pb2.Prompt, _Mapping]] = ..., continuations: _Optional[_Iterable[str]] = ..., cache_key: _Optional[str] = ...) -> None: ...
 
 class ScoreResponse(_message.Message):
-    __slots__ = ("logprobs",)
-    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
-    logprobs: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, logprobs: _Optional[_Iterable[float]] = ...) -> None: ...
+    __slots__ = ("scores",)
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    scores: _types_pb2.Scores
+    def __init__(self, scores: _Optional[_Union[_types_pb2.Scores, _Mapping]] = ...) -> None: ...
 
 class TokenizeRequest(_message.Message):
     __slots__ = ("text",)

@@ -144,6 +144,16 @@ class Completion(_message.Message):
     flops: float
     def __init__(self, finish_reason: _Optional[str] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., flops: _Optional[float] = ...) -> None: ...
 
+class Scores(_message.Message):
+    __slots__ = ("logprobs", "tokens", "flops")
+    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    FLOPS_FIELD_NUMBER: _ClassVar[int]
+    logprobs: _containers.RepeatedScalarFieldContainer[float]
+    tokens: Tokens
+    flops: float
+    def __init__(self, logprobs: _Optional[_Iterable[float]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., flops: _Optional[float] = ...) -> None: ...
+
 class Query(_message.Message):
     __slots__ = ("text", "k", "collections")
     TEXT_FIELD_NUMBER: _ClassVar[int]
