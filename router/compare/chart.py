@@ -129,10 +129,13 @@ def _labels(named: list[tuple[str, float, float]]) -> list[str]:
         chosen = min(
             options,
             key=lambda box: (
-                sum(box.overlap(other) for other in taken) + 10 * (width * _LINE - box.overlap(frame)),
+                round(sum(box.overlap(other) for other in taken) + 10 * (width * _LINE - box.overlap(frame))),
                 abs(box.y + 8 - y),
             ),
         )
         taken.append(chosen)
+        if abs(chosen.y + 8 - y) > _LINE:
+            end = chosen.x if chosen.x > x else chosen.x + width
+            parts.append(f'<line class="grid" x1="{x:.1f}" y1="{y:.1f}" x2="{end:.1f}" y2="{chosen.y + 8:.1f}"/>')
         parts.append(f'<text class="label" x="{chosen.x:.1f}" y="{chosen.y + 12:.1f}">{escape(mode)}</text>')
     return parts

@@ -55,6 +55,8 @@ def _share_of_cost(summary: Summary, pair: PairSummary) -> str:
     ours, theirs = summary.modes[pair.a].cost_usd.mean, summary.modes[pair.b].cost_usd.mean
     if ours is None or not theirs:
         return ""
+    if ours == 0:
+        return f"; {pair.a} costs nothing"
     times = ours / theirs
     amount = f"{percent(times)} of" if times < 2 else f"{times:.1f} times"
     return f"; {pair.a} costs {amount} what {pair.b} costs"
