@@ -86,7 +86,7 @@ class LlamaEngine:
             self._owner.withdraw(job)
 
     async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
-        """InvalidInput for an empty continuation."""
+        """The prompt is evaluated once, whatever the number of continuations. InvalidInput for an empty one."""
         tokens = await self._prompt_tokens(prompt)
         wanted = [list(await self.tokenize(continuation)) for continuation in continuations]
         if not all(wanted):
@@ -133,7 +133,6 @@ def _generate(
     started = time.monotonic()
     sampling, words = options.sampling, native.vocabulary
     cached = native.begin(options.cache_key, tokens)
-    native.evaluate(tokens[cached:])
     evaluated = time.monotonic()
     stream = TokenStream(sampling.stop)
     drawn = 0
@@ -174,11 +173,11 @@ def _score(
     info: EngineInfo,
 ) -> Iterator[Scores]:
     cached = native.begin(cache_key, tokens)
-    native.evaluate(tokens[cached:])
     first = native.logits().copy()
     scores = []
     for continuation in continuations:
-        native.evaluate(tokens[native.cut(len(tokens)) :])
+        if native.cut(len(tokens)) < len(tokens):
+            native.begin(cache_key, tokens)
         score = _logprob(first, continuation[0])
         for start in range(0, len(continuation) - 1, CHUNK):
             following = continuation[start + 1 : start + 1 + CHUNK]

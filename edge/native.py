@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -128,7 +129,8 @@ class Native:
         self._memory = llama.llama_get_memory(self._context)
         self._batch = _Batch(llama)
         self._abort = ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
-        self._key: str | None = None
+        self._key = ""
+        self._prompt_length = 0
         self._evaluated: list[int] = []
         self.vocabulary = Vocabulary(self._model)
         self.facts = self._read_facts(path, context_tokens)
@@ -137,19 +139,23 @@ class Native:
         """From now on `evaluate` raises Aborted within milliseconds of this flag; the caller keeps the flag alive."""
         self._llama.llama_set_abort_callback(self._context, self._abort, flag.address)
 
-    def begin(self, key: str | None, tokens: Sequence[int]) -> int:
-        """Keep what the cache has in common with the start of `tokens`, forget the rest; the length is returned.
+    def begin(self, key: str, prompt: Sequence[int]) -> int:
+        """Make the sequence this prompt, and return how many of its first tokens were there already.
 
-        Only calls of one key share, None with none. The last token is never kept: its logits are needed.
+        Only calls of one key share. What comes out is the same to the bit whether tokens were shared or
+        not: llama.cpp rounds a token that is evaluated alone in another way than one of several, so generated tokens
+        are evaluated again when they come back in a prompt, and two tokens are always left to do.
         """
         kept = 0
-        if key is not None and key == self._key:
-            for ours, theirs in zip(self._evaluated, tokens[:-1], strict=False):
+        if key == self._key:
+            for ours, theirs in zip(self._evaluated[: self._prompt_length], prompt[:-2], strict=False):
                 if ours != theirs:
                     break
                 kept += 1
-        self._key = key
-        return self.cut(kept)
+        kept = self.cut(kept)
+        self._key, self._prompt_length = key, len(prompt)
+        self.evaluate(prompt[kept:])
+        return kept
 
     def cut(self, length: int) -> int:
         """Forget all tokens but the first `length`. What is left is returned: a recurrent state has to forget all."""
@@ -166,17 +172,11 @@ class Native:
 
     def evaluate(self, tokens: Sequence[int], every: bool = False) -> None:
         """Append tokens to the sequence; then `logits` has the last one, or with `every` each of at most CHUNK."""
-        for start in range(0, len(tokens), CHUNK):
-            chunk = tokens[start : start + CHUNK]
-            self._batch.fill(chunk, len(self._evaluated), every)
-            self._log.clear()
-            status = self._llama.llama_decode(self._context, self._batch.raw)
-            if status != 0:
-                self.clear()
-                if status == _ABORTED:
-                    raise Aborted
-                raise Internal(f"llama.cpp failed with status {status} ({self._log}); please report this")
-            self._evaluated.extend(chunk)
+        ends = list(range(CHUNK, len(tokens), CHUNK))
+        if ends and len(tokens) - ends[-1] == 1:
+            ends[-1] -= 1  # nothing but a generated token is evaluated alone
+        for start, end in pairwise([0, *ends, len(tokens)]):
+            self._decode(tokens[start:end], every)
 
     def logits(self, row: int = -1) -> Logits:
         """One row of the last evaluation, [vocabulary]: a view that the next evaluation overwrites."""
@@ -192,6 +192,17 @@ class Native:
         self._batch.close()
         self._llama.llama_free(self._context)
         self._llama.llama_model_free(self._model)
+
+    def _decode(self, tokens: Sequence[int], every: bool) -> None:
+        self._batch.fill(tokens, len(self._evaluated), every)
+        self._log.clear()
+        status = self._llama.llama_decode(self._context, self._batch.raw)
+        if status != 0:
+            self.clear()
+            if status == _ABORTED:
+                raise Aborted
+            raise Internal(f"llama.cpp failed with status {status} ({self._log}); please report this")
+        self._evaluated.extend(tokens)
 
     def _read_facts(self, path: Path, context_tokens: int) -> Facts:
         template: bytes | None = self._llama.llama_model_chat_template(self._model, None)

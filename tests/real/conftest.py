@@ -1,0 +1,32 @@
+"""The real models, loaded once a session from the user's cache. `make setup` puts them there."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge import models
+from edge.embedder import Embedder
+from edge.llama import LlamaEngine
+
+
+@pytest.fixture(scope="session")
+def gguf() -> Path:
+    return models.locate(models.SMOLLM2.name)
+
+
+@pytest.fixture(scope="session")
+def engine(gguf: Path) -> Iterator[LlamaEngine]:
+    """Bound to no event loop, so each test may run its own. One thread, because several wait for each other in turns
+    that a busy machine makes long."""
+    opened = asyncio.run(LlamaEngine.open(gguf, threads=1))
+    yield opened
+    asyncio.run(opened.close())
+
+
+@pytest.fixture(scope="session")
+def embedder() -> Iterator[Embedder]:
+    opened = Embedder.open()
+    yield opened
+    opened.close()
