@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 CHUNK = 256
 """Tokens in one decode."""
 _PENALTY_WINDOW = 64
+# One token of a small model is too little work to share: with 135 M parameters, threads that sleep between their shares
+# generate half as fast as one alone, and threads that spin a tenth as fast when another program wants a core.
+_ONE_THREAD_PARAMETERS = 500e6
 _LOG_LEVEL_ERROR = 4
 _ABORTED = 2
 
@@ -119,7 +122,9 @@ class Native:
         if not self._model:
             raise NotReady(f"llama.cpp cannot load {path} ({self._log}); it is damaged or too new: fetch it again")
         context_tokens = min(context_tokens, llama.llama_model_n_ctx_train(self._model))
-        self._context = llama.llama_init_from_model(self._model, _context_params(llama, context_tokens, threads))
+        alone = llama.llama_model_n_params(self._model) < _ONE_THREAD_PARAMETERS
+        params = _context_params(llama, context_tokens, prompt_threads=threads, threads=1 if alone else threads)
+        self._context = llama.llama_init_from_model(self._model, params)
         if not self._context:
             llama.llama_model_free(self._model)
             raise NotReady(
@@ -284,11 +289,12 @@ class _Batch:
         self._llama.llama_batch_free(self.raw)
 
 
-def _context_params(llama: Any, context_tokens: int, threads: int) -> Any:
+def _context_params(llama: Any, context_tokens: int, prompt_threads: int, threads: int) -> Any:
     params = llama.llama_context_default_params()
     params.n_ctx = context_tokens
     params.n_batch = params.n_ubatch = CHUNK
-    params.n_threads = params.n_threads_batch = threads
+    params.n_threads_batch = prompt_threads
+    params.n_threads = threads
     # On a CPU flash attention halves the speed of generation.
     params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
     return params
