@@ -30,10 +30,10 @@ class RouterSettings(Section):
         default=0.5, ge=0, le=1, description="pre_arbitration asks the cloud from this predicted gain on."
     )
     trust_threshold: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="Trust from which an edge answer is kept (post_arbitration) or given at all.",
+        default=0.5, ge=0, le=1, description="Trust from which post_arbitration keeps an answer of the edge."
+    )
+    own_knowledge: float = Field(
+        default=0.25, ge=0, le=1, description="Trust from which the edge answers without any source, and says so."
     )
     agent_steps: int = Field(default=5, ge=1, le=20, description="Tool calls that the agent may make for one question.")
     agent_s: float = Field(default=30, gt=0, le=600, description="Seconds after which the agent calls no further tool.")

@@ -67,7 +67,7 @@ async def _own_knowledge(question: Question, desk: Desk, why: str) -> Outcome:
     draft = await desk.edge.write(prompts.closed_book(question), show=False)
     trust = desk.trust.of(draft.logprobs)
     await desk.step(step("own knowledge", why, "edge", {} if trust is None else {"trust": trust}))
-    if trust is not None and trust >= desk.settings.trust_threshold and content_words(draft.text.value):
+    if trust is not None and trust >= desk.settings.own_knowledge and content_words(draft.text.value):
         await desk.show(draft)
         return Outcome(
             draft, Grounding.OWN_KNOWLEDGE, confidence=trust, reason=f"{why}: from the model's own knowledge"

@@ -5,7 +5,7 @@ Prompts are joined from `Text` values only, so that the labels and sources of wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgewise.types import Message, Prompt, Question, Text
 from router.desk import question_text
@@ -40,9 +40,9 @@ def calculation(question: Question, facts: Sequence[Text]) -> Prompt:
     return _of(_CALCULATE, Text.join((asked, Text.ours("Calculation:")), "\n"))
 
 
-def tool_choice(question: Text, tools: Sequence[tuple[str, str]], notes: Sequence[Text]) -> Prompt:
-    """Asks which of `tools` (name, what it is for) comes next, given what the earlier ones returned."""
-    listed = Text.ours("\n".join(f"- {name}: {purpose}" for name, purpose in tools))
+def tool_choice(question: Text, purposes: Mapping[str, str], notes: Sequence[Text]) -> Prompt:
+    """Asks which tool comes next, by name and what it is for, given what the earlier ones returned."""
+    listed = Text.ours("\n".join(f"- {name}: {purpose}" for name, purpose in purposes.items()))
     known = Text.join((Text.ours("Known so far:"), *(notes or (Text.ours("nothing"),))), "\n")
     asked = Text.join((Text.ours("Question: "), question))
     return _of(Text.join((_CHOOSE, listed)), Text.join((asked, known, Text.ours("Next tool:")), "\n"))

@@ -22,13 +22,13 @@ _EMPTY_WORDS = frozenset({
 class TrustModel:
     """P(correct) of an edge answer from the mean log-probability of its tokens, by Platt's sigmoid.
 
-    The mean log-probability alone separates right from wrong short answers of the default edge model with an AUC of
-    about 0.8; slope and offset come from `tests/bench/trust.py`.
+    The mean alone separates right from wrong short answers of the default edge model with an AUROC of 0.79. Slope and
+    offset were fitted by `tests/bench/trust.py` on 170 closed-book questions, 32 % of them answered right.
     """
 
     version = "logprob-1"
-    _SLOPE = 2.0
-    _OFFSET = 1.0
+    _SLOPE = 5.06
+    _OFFSET = 2.68
 
     def of(self, logprobs: Sequence[float]) -> float | None:
         """None when the side gives no log-probabilities: then nothing is known."""

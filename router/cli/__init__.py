@@ -18,6 +18,7 @@ app = typer.Typer(
     help="Edgewise: a small model on this device, a large one in the cloud, and a router that decides who answers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich's help takes longer to import than everything else here together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (demo, up, status, stop, ask, chat, ingest, compare, report, log, grade):

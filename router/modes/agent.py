@@ -15,9 +15,8 @@ from router import prompts
 from router.desk import Desk, Outcome, question_text, step
 from router.grounding import answer_from
 from router.modes.cloud_info_edge_rag import merged
-from router.tools import TOOLS
+from router.tools import ANSWER, PURPOSES, TOOLS
 
-_ANSWER = "answer"
 _NO_QUESTION = Text.ours("N/A")
 
 
@@ -28,8 +27,8 @@ async def answer(question: Question, desk: Desk) -> Outcome:
     open_tools = [*TOOLS]
     steps = 0
     while open_tools and (over := desk.out_of_budget(steps)) is None:
-        tool = await _choose(question, [*open_tools, _ANSWER], notes, desk)
-        if tool == _ANSWER:
+        tool = await _choose(question, [*open_tools, ANSWER], notes, desk)
+        if tool == ANSWER:
             break
         found = await TOOLS[tool].run(question, passages, desk)
         await desk.step(step(tool, found.note.value, "cloud" if tool == "library" else "edge"))
@@ -44,7 +43,7 @@ async def answer(question: Question, desk: Desk) -> Outcome:
 
 
 async def _choose(question: Question, names: list[str], notes: list[Text], desk: Desk) -> str:
-    purposes = [(name, TOOLS[name].purpose if name in TOOLS else "answer from what is known") for name in names]
+    purposes = {name: PURPOSES[name] for name in names}
     labels = tuple(names)
     here = await desk.local.score(prompts.tool_choice(question_text(question), purposes, notes), labels, desk.cache_key)
     anyway = await desk.local.score(prompts.tool_choice(_NO_QUESTION, purposes, notes), labels, desk.cache_key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from edgewise.types import Passage, Question, Text
+from edgewise.types import Passage, Question
 from router.desk import Desk
 from router.tools import calculator, clock, cloud_info, search
 from router.tools.found import Found
@@ -22,8 +22,10 @@ class Tool:
 TOOLS: dict[str, Tool] = {
     "search": Tool("look up the documents on this device", search.run),
     "library": Tool("look up the public library in the cloud", cloud_info.run),
-    "calculator": Tool("work out numbers", calculator.run),
-    "clock": Tool("today's date and the time now", clock.run),
+    "calculator": Tool("arithmetic with numbers", calculator.run),
+    "clock": Tool("what day, date and time it is now", clock.run),
 }
 
-__all__ = ["TOOLS", "Found", "Text", "Tool"]
+ANSWER = "answer"
+"""Not a tool, but what the agent may choose instead of one."""
+PURPOSES = {name: tool.purpose for name, tool in TOOLS.items()} | {ANSWER: "answer from what is known"}

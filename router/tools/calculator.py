@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -40,17 +41,20 @@ def evaluate(expression: str) -> float:
     """The value of + - * / % and brackets over plain numbers; ValueError says what it cannot work out."""
     plain = expression.replace(",", "").replace("x", "*").replace("×", "*").replace("÷", "/")
     try:
-        return _value(ast.parse(plain.strip(), mode="eval").body)
+        value = _value(ast.parse(plain.strip(), mode="eval").body)
     except (SyntaxError, RecursionError, MemoryError):
         raise ValueError(f"cannot work out `{expression[:40]}`") from None
-    except (ZeroDivisionError, OverflowError):
-        raise ValueError(f"`{expression[:40]}` has no value") from None
+    except ZeroDivisionError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"`{expression[:40]}` has no value")
+    return value
 
 
 def _value(node: ast.expr) -> float:
     match node:
-        case ast.Constant(value=int() | float() as number) if len(str(number)) <= _MOST_DIGITS:
-            return number
+        case ast.Constant(value=number) if type(number) in {int, float} and len(str(number)) <= _MOST_DIGITS:
+            return float(number)
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATORS:
             return _OPERATORS[type(sign)](_value(left), _value(right))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
