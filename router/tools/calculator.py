@@ -53,7 +53,9 @@ def evaluate(expression: str) -> float:
 
 def _value(node: ast.expr) -> float:
     match node:
-        case ast.Constant(value=number) if type(number) in {int, float} and len(str(number)) <= _MOST_DIGITS:
+        case ast.Constant(value=bool()):
+            raise ValueError("only numbers can be worked out")
+        case ast.Constant(value=int() | float() as number) if len(str(number)) <= _MOST_DIGITS:
             return float(number)
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _OPERATORS:
             return _OPERATORS[type(sign)](_value(left), _value(right))
