@@ -1,0 +1,36 @@
+"""For every test: no network but this machine's own."""
+
+import ipaddress
+import sys
+
+
+class NetworkUsed(RuntimeError):
+    """Not an OSError, which code under test would take for a server that is down."""
+
+
+def pytest_configure() -> None:
+    # Sees every Python socket, asyncio's and those of libraries too. gRPC's own sockets are beyond it.
+    sys.addaudithook(_guard)
+
+
+def _guard(event: str, arguments: tuple[object, ...]) -> None:
+    if event in {"socket.connect", "socket.sendto"}:
+        address = arguments[1]
+        host = address[0] if isinstance(address, tuple) else None  # a Unix socket's address is a path
+    elif event == "socket.getaddrinfo":
+        host = arguments[0]
+    else:
+        return
+    if isinstance(host, bytes):
+        host = host.decode()
+    if isinstance(host, str) and not _is_here(host):
+        raise NetworkUsed(f"a test wanted to reach {host}; tests use this machine only")
+
+
+def _is_here(host: str) -> bool:
+    if host in {"", "localhost"}:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
