@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Literal
 
-from edgewise.errors import Cancelled, EdgewiseError, OverBudget, Withheld
+from edgewise.errors import Cancelled, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.ports import Edge, Side
 from edgewise.types import (
     Author,
@@ -143,11 +143,8 @@ class Metered:
                     else:
                         end = part
                     yield part
-        except EdgewiseError as failure:
-            error, made = failure.code, not isinstance(failure, _NOT_MADE)
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            error = Cancelled.code if end is None else ""
+        except BaseException as failure:
+            error, made = "" if end else _code_of(failure), not isinstance(failure, _NOT_MADE)
             raise
         finally:
             request = _canonical(prompt) + _canonical(options.sampling)
@@ -173,11 +170,8 @@ class Metered:
         try:
             findings = await self._side.retrieve(query)
             return findings
-        except EdgewiseError as failure:
-            error, made = failure.code, not isinstance(failure, _NOT_MADE)
-            raise
-        except asyncio.CancelledError:
-            error = Cancelled.code
+        except BaseException as failure:
+            error, made = _code_of(failure), not isinstance(failure, _NOT_MADE)
             raise
         finally:
             call = SideCall(
@@ -212,8 +206,8 @@ class MeteredEdge(Metered):
         try:
             scores = await self._edge.score(prompt, continuations, cache_key)
             return scores
-        except EdgewiseError as failure:
-            error = failure.code
+        except BaseException as failure:
+            error = _code_of(failure)
             raise
         finally:
             request = _canonical(prompt) + json.dumps(continuations)
@@ -235,6 +229,16 @@ class MeteredEdge(Metered):
 
     async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
         return await self._edge.embed(texts)
+
+
+def _code_of(failure: BaseException) -> str:
+    """The status name of whatever ended a call early."""
+    match failure:
+        case EdgewiseError():
+            return failure.code
+        case asyncio.CancelledError() | GeneratorExit():
+            return Cancelled.code
+    return Internal.code
 
 
 def _with_end(call: SideCall, end: Completion) -> SideCall:
