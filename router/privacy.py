@@ -103,7 +103,10 @@ class Gated:
             raise _seen_from_here(error) from None
 
     async def status(self) -> SideStatus:
-        return await self._cloud.status()
+        try:
+            return await self._cloud.status()
+        except EdgewiseError as error:
+            raise _seen_from_here(error) from None
 
     def _check(self, texts: Iterable[Text]) -> None:
         for text in texts:
