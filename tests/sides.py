@@ -56,7 +56,8 @@ class Say:
 
 
 class _Fake:
-    """Answers in turn with what it was given; the last one is given again and again. `down` fails every call."""
+    """Answers in turn with what it was given; the last one is given again and again. `down` fails every call, and
+    with `stuck` no search and no score ever returns."""
 
     author: Author
 
@@ -65,6 +66,7 @@ class _Fake:
         self.passages = tuple(passages)
         self.usd_per_mtok = usd_per_mtok
         self.down: EdgewiseError | None = None
+        self.stuck = False
         self.prompts: list[Prompt] = []
         self.options: list[Options] = []
         self.queries: list[Query] = []
@@ -119,10 +121,16 @@ class _Fake:
 
     async def _find(self, query: Query) -> Findings:
         self.queries.append(query)
-        if self.down:
-            raise self.down
+        await self._up()
         known = self.author == "cloud"
         return Findings(passages=self.passages[: query.k], cost_usd=0.0 if known else None)
+
+    async def _up(self) -> None:
+        if self.down:
+            raise self.down
+        if self.stuck:
+            self.hanging.set()
+            await asyncio.Event().wait()
 
     async def status(self) -> SideStatus:
         if self.down:
@@ -155,8 +163,7 @@ class FakeEdge(_Fake):
         """The agent scores every choice twice, with its question and without one."""
         turn, without = divmod(len(self.scored), 2)
         self.scored.append(prompt)
-        if self.down:
-            raise self.down
+        await self._up()
         wanted = self.tools[turn] if turn < len(self.tools) else "answer"
         chosen = [0.0 if name == wanted and not without else -1.0 for name in continuations]
         return Scores(logprobs=tuple(chosen), tokens=Tokens(prompt_tokens=1), flops=2e6)
