@@ -11,8 +11,6 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import Self
 
 from edgewise.errors import EdgewiseError
@@ -107,6 +105,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=self._environment,
+            process_group=0,  # Ctrl-C in a terminal is for us; we end our children in order
         )
         lines: list[str] = []
         await asyncio.gather(self._watch_output(process), self._pass_errors_on(process, lines))
@@ -127,8 +126,3 @@ class Child:
             del lines[:-20]
             if self._ready.is_set():
                 print(text, file=sys.stderr)  # noqa: T201 - the log of the child goes where ours goes
-
-
-def remove_socket(path: Path) -> None:
-    with suppress(FileNotFoundError):
-        path.unlink()

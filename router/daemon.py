@@ -36,6 +36,13 @@ def socket_path(data_dir: Path) -> Path:
     return path
 
 
+def check_places(data_dir: Path, *addresses: str) -> None:
+    """InvalidInput for a place where a daemon can never be; said before models are loaded for nothing."""
+    socket_path(data_dir)
+    for address in addresses:
+        _loopback(address)
+
+
 @asynccontextmanager
 async def serving(
     stack: Stack, data_dir: Path, grpc_address: str, http_address: str, *, auth: bool, grace_s: float
@@ -76,17 +83,30 @@ def services_of(stack: Stack) -> tuple[Service, Service]:
     return server.service(stack.router), Service(descriptor, Relay(descriptor, open_channel(stack.edge.address)))
 
 
-async def until_told_to_stop() -> None:
-    """Returns on SIGTERM or SIGINT."""
+@contextmanager
+def until_sigterm() -> Iterator[None]:
+    """SIGTERM cancels the block, whatever it does just then, and is a normal end: what it has opened closes in order.
+
+    Ctrl-C does the same, but surfaces as KeyboardInterrupt: that is how asyncio.run takes it.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
     told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for sign in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(sign, told.set)
+
+    def tell() -> None:
+        if not told.is_set():  # a second signal must not cut the draining short
+            told.set()
+            task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, tell)
     try:
-        await told.wait()
+        yield
+    except asyncio.CancelledError:
+        if not told.is_set():
+            raise
+        task.uncancel()
     finally:
-        for sign in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(sign)
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 @asynccontextmanager

@@ -30,6 +30,8 @@ class Ownership:
                 f"another edgewise owns {data_dir}; use it (`edgewise status`), stop it (`edgewise stop`), "
                 "or give another --data-dir"
             ) from None
+        # An owner that was killed could not take it away.
+        (data_dir / "daemon.json").unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

@@ -53,12 +53,18 @@ class Stack:
 
 @asynccontextmanager
 async def open_stack(
-    chosen: Settings, data_dir: Path, *, embedded_cloud: bool = False, corpora: Sequence[Path] = ()
+    chosen: Settings,
+    data_dir: Path,
+    *,
+    embedded_cloud: bool = False,
+    corpora: Sequence[Path] = (),
+    records_only: bool = False,
 ) -> AsyncIterator[Stack]:
     """Starts what the settings ask for, and ends it again.
 
     An edge or a cloud with an `address` runs elsewhere. Otherwise the edge is a child process; so is the gateway if a
-    backend is configured or `embedded_cloud` asks for the stand-in. Without any, there is no cloud.
+    backend is configured or `embedded_cloud` asks for the stand-in. Without any, there is no cloud. With `records_only`
+    neither is started, and what would ask them finds nobody there.
     """
     async with AsyncExitStack() as stack:
         # Socket paths are limited to some 100 bytes, so they do not go into the data directory.
@@ -66,7 +72,7 @@ async def open_stack(
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
         edge_child = None if chosen.edge.address else _edge_child(data_dir, sockets)
         cloud_child = _cloud_child(chosen.cloud, data_dir, sockets, corpora, embedded=embedded_cloud)
-        children = [child for child in (edge_child, cloud_child) if child is not None]
+        children = [] if records_only else [child for child in (edge_child, cloud_child) if child is not None]
         for child in children:
             stack.push_async_callback(child.stop)
         await asyncio.gather(*(child.start() for child in children))

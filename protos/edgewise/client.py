@@ -67,7 +67,7 @@ class Daemon(Value):
         """The daemon that owns a data directory; None when there is none. The file may be left from a crash."""
         try:
             return Daemon.model_validate_json((data_dir / "daemon.json").read_text())
-        except (FileNotFoundError, ValidationError):
+        except (OSError, ValidationError):
             return None
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import uuid
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from edgewise.errors import EdgewiseError, InvalidInput
-from router.cli.local import AsJson, DataDir, EmbeddedCloud, client, data_directory, run
+from router.cli.local import AsJson, DataDir, EmbeddedCloud, as_given, client, data_directory, run
 
 if TYPE_CHECKING:
     from edgewise.client import Answer, Client
@@ -38,17 +39,18 @@ def ask(
     """Ask one question. The answer goes to standard output, everything else to standard error."""
     from edgewise.types import Question
 
-    asked = Question(
-        text=sys.stdin.read() if question == "-" else question,
-        mode=mode,
-        privacy=label(private),
-        collections=tuple(collection or ()),
-        conversation_id=conversation,
-        max_cost_usd=max_cost_usd,
-        max_latency_s=max_latency_s,
-        # What a pipe has read cannot be retracted.
-        hold=as_json or not sys.stdout.isatty(),
-    )
+    with as_given():
+        asked = Question(
+            text=_text(sys.stdin.buffer.read() if question == "-" else os.fsencode(question)),
+            mode=mode,
+            privacy=label(private),
+            collections=tuple(collection or ()),
+            conversation_id=conversation,
+            max_cost_usd=max_cost_usd,
+            max_latency_s=max_latency_s,
+            # What a pipe has read cannot be retracted.
+            hold=as_json or not sys.stdout.isatty(),
+        )
     if not asked.text.strip():
         raise InvalidInput("the question is empty; give it as an argument, or `-` and standard input")
 
@@ -81,12 +83,19 @@ def chat(
             edgewise = runner.run(exits.enter_async_context(opening))
             print(f"conversation {conversation_id}; /quit or Ctrl-D ends it", file=sys.stderr)
             while (line := _next_line()) is not None:
-                command, _, argument = line.partition(" ")
+                command, _, argument = line.decode(errors="replace").partition(" ")
                 if command == "/mode":
                     mode = argument.strip()
                     continue
-                asked = Question(text=line, mode=mode, privacy=label(private), conversation_id=conversation_id)
                 try:
+                    with as_given():
+                        asked = Question(
+                            text=_text(line),
+                            mode=mode,
+                            privacy=label(private),
+                            conversation_id=conversation_id,
+                            hold=not sys.stdout.isatty(),
+                        )
                     runner.run(_show(edgewise, asked, steps=False))
                 except EdgewiseError as error:
                     print(f"error: {error.message}", file=sys.stderr)
@@ -96,17 +105,29 @@ def chat(
             runner.run(exits.aclose())
 
 
-def _next_line() -> str | None:
-    """The next line that says something; None at the end."""
+def _text(given: bytes) -> str:
+    try:
+        return given.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput("the question is not UTF-8; convert it first, with iconv for example") from None
+
+
+def _next_line() -> bytes | None:
+    """The next line that says something; None at the end. A prompt is for people, not for pipes."""
     while True:
-        try:
-            line = input("> ").strip()
-        except EOFError:
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            with suppress(ImportError):
+                import readline  # noqa: F401 - gives `input` its arrow keys and its history
+            try:
+                line = os.fsencode(input("> ") + "\n")
+            except EOFError:
+                return None
+        else:
+            line = sys.stdin.buffer.readline()
+        if not line or line.strip() == b"/quit":
             return None
-        if line == "/quit":
-            return None
-        if line:
-            return line
+        if line.strip():
+            return line.strip()
 
 
 def label(private: bool | None) -> Privacy:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgewise.errors import EdgeUnavailable, NotReady
-from router.cli.local import AsJson, DataDir, EmbeddedCloud, data_directory, run, running_daemon
+from router.cli.local import AsJson, DataDir, EmbeddedCloud, data_directory, is_owned, run, running_daemon
 
 if TYPE_CHECKING:
     from edgewise.client import Daemon
@@ -38,14 +40,15 @@ def up(
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
     async def work() -> None:
-        from router.daemon import serving, until_told_to_stop
+        from router.daemon import check_places, serving, until_sigterm
         from router.owner import Ownership
         from router.wiring import Settings, open_stack
 
         directory = data_directory(data_dir)
+        check_places(directory, grpc_address, http_address)
         settings = Settings.load()
         grace_s = settings.router.stop_grace_s
-        with Ownership(directory):
+        with Ownership(directory), until_sigterm():
             async with (
                 open_stack(settings, directory, embedded_cloud=embedded_cloud, corpora=corpus or ()) as stack,
                 serving(stack, directory, grpc_address, http_address, auth=not no_auth, grace_s=grace_s) as daemon,
@@ -55,7 +58,7 @@ def up(
                 if no_auth:
                     print("warning: no token is asked; every program here may ask", file=sys.stderr)
                 print(f"ready grpc={daemon.grpc} http={daemon.http}", flush=True)
-                await until_told_to_stop()
+                await asyncio.Event().wait()
 
     run(work())
 
@@ -89,23 +92,16 @@ def stop(data_dir: DataDir = None) -> None:
     if daemon is None:
         print(f"no daemon owns {directory}")
         return
-    os.kill(daemon.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it was faster
+        os.kill(daemon.pid, signal.SIGTERM)
     end = time.monotonic() + _STOP_S
-    while running_daemon(directory) is not None or _alive(daemon.pid):
+    while is_owned(directory):
         if time.monotonic() > end:
             raise NotReady(
                 f"process {daemon.pid} did not stop within {_STOP_S:g} s; look at its log, or end it by hand"
             )
         time.sleep(0.05)
     print(f"stopped process {daemon.pid}")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _in_words(daemon: Daemon, found: dict[str, object]) -> list[str]:

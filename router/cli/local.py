@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -43,21 +43,40 @@ def data_directory(given: Path | None) -> Path:
 def running_daemon(data_dir: Path) -> Daemon | None:
     """The daemon that owns a data directory now; a `daemon.json` left by a crash does not count."""
     from edgewise.client import Daemon
-    from router.owner import Ownership
 
     daemon = Daemon.of(data_dir)
-    if daemon is None:
-        return None
+    return daemon if daemon and is_owned(data_dir) else None
+
+
+def is_owned(data_dir: Path) -> bool:
+    from router.owner import Ownership
+
     try:
         with Ownership(data_dir):
-            return None
+            return False
     except Conflict:
-        return daemon
+        return True
+
+
+@contextmanager
+def as_given() -> Iterator[None]:
+    """An argument that breaks a rule of the contract is an InvalidInput that names it."""
+    from pydantic import ValidationError
+
+    from edgewise.wire import invalid
+
+    try:
+        yield
+    except ValidationError as error:
+        raise invalid(error) from None
 
 
 @asynccontextmanager
-async def client(data_dir: Path, *, embedded_cloud: bool = False) -> AsyncIterator[Client]:
-    """A client of the daemon, or of a router started for this command with the same data directory."""
+async def client(data_dir: Path, *, embedded_cloud: bool = False, records_only: bool = False) -> AsyncIterator[Client]:
+    """A client of the daemon, or of a router started for this command with the same data directory.
+
+    With `records_only` that router starts no models: it can show and grade what was asked, and nothing else.
+    """
     from edgewise.client import Client
 
     daemon = running_daemon(data_dir)
@@ -71,7 +90,8 @@ async def client(data_dir: Path, *, embedded_cloud: bool = False) -> AsyncIterat
     from router.wiring import Settings, open_stack
 
     with Ownership(data_dir), tempfile.TemporaryDirectory(prefix="edgewise-") as sockets:
-        async with open_stack(Settings.load(), data_dir, embedded_cloud=embedded_cloud) as stack:
+        opened = open_stack(Settings.load(), data_dir, embedded_cloud=embedded_cloud, records_only=records_only)
+        async with opened as stack:
             server, address = await start_server(services_of(stack), f"unix:{sockets}/own.sock")
             try:
                 async with Client(address) as own:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import getpass
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router.cli.local import AsJson, DataDir, client, data_directory, run
+from router.cli.local import AsJson, DataDir, as_given, client, data_directory, run
 
 if TYPE_CHECKING:
     from edgewise.types import Grade, Record
@@ -23,7 +24,7 @@ def log(
     """Show what was asked, who answered, what it cost and how it was graded."""
 
     async def work() -> tuple[Record, ...]:
-        async with client(data_directory(data_dir)) as edgewise:
+        async with client(data_directory(data_dir), records_only=True) as edgewise:
             return (await edgewise.record(record_id),) if record_id else await edgewise.records(limit=limit, mode=mode)
 
     records = run(work())
@@ -47,36 +48,38 @@ def grade(
     from edgewise.types import Grade
     from router.log import parse_grade
 
-    given = Grade(record_id=record_id, grader=grader or getpass.getuser(), score=parse_grade(score), comment=comment)
+    with as_given():
+        given = Grade(record_id=record_id, grader=grader or _user(), score=parse_grade(score), comment=comment)
 
     async def work() -> Grade:
-        async with client(data_directory(data_dir)) as edgewise:
+        async with client(data_directory(data_dir), records_only=True) as edgewise:
             return await edgewise.grade(given)
 
     kept = run(work())
     print(f"{kept.grader} graded {kept.record_id}: {kept.score:g}")
 
 
-def _print(records: tuple[Record, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without an entry in the password database, as in containers
+        return "user"
 
-    table = Table(box=None, pad_edge=False)
-    for column in ("record", "mode", "by", "cost", "time", "grade", "question"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+
+def _print(records: tuple[Record, ...]) -> None:
+    """Two lines a record, so that its id, which `grade` wants, is whole on a narrow terminal, too."""
+    if not records:
+        print("no records yet; ask something with `edgewise ask`")
+        return
     for record in records:
         grades = [grade.score for grade in record.grades]
-        table.add_row(
-            record.record_id,
+        facts = (
             record.mode,
             record.author or record.error,
-            "?" if record.cost_usd is None else f"${record.cost_usd:.6f}",
             f"{record.total_s:.2f} s",
-            f"{sum(grades) / len(grades):.2f}" if grades else "-",
-            " ".join(record.question.split()),
+            "cost unknown" if record.cost_usd is None else f"${record.cost_usd:.6f}",
+            f"graded {sum(grades) / len(grades):.2f}" if grades else "ungraded",
         )
-    console = Console()
-    console.print(table if records else "no records yet; ask something with `edgewise ask`")
-    ungraded = sum(not record.grades for record in records)
-    if ungraded:
-        console.print(f"{ungraded} of {len(records)} ungraded", style="dim")
+        print(f"{record.record_id}  {' · '.join(facts)}")
+        print(f"  {shorten(record.question, 200, placeholder=' ...')}")
+    print(f"{sum(not record.grades for record in records)} of {len(records)} ungraded")
