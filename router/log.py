@@ -12,10 +12,12 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import sqlalchemy as sql
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from edgewise.errors import InvalidInput, NotFound, NotReady
 from edgewise.types import Grade, Record, Text, Turn
+from edgewise.wire import invalid
 from router.meter import SideCall
 
 T = TypeVar("T")
@@ -139,8 +141,9 @@ class Log:
 
     async def calls(self, record_id: str) -> tuple[SideCall, ...]:
         query = sql.select(_calls.c.value).where(_calls.c.record_id == record_id).order_by(_calls.c.seq)
-        values = await self._run(lambda connection: list(connection.execute(query).scalars()))
-        return tuple(SideCall.model_validate_json(value) for value in values)
+        return await self._run(
+            lambda connection: tuple(map(SideCall.model_validate_json, connection.execute(query).scalars()))
+        )
 
     async def grade(self, grade: Grade) -> Grade:
         """Adds a grade to a record; one grader may grade again, every grade is kept."""
@@ -176,6 +179,11 @@ class Log:
                 raise NotReady(
                     f"the record database failed ({reason}); check the disk and the data directory"
                 ) from error
+            except ValidationError as error:
+                raise NotReady(
+                    f"the record database was written by another version of edgewise ({invalid(error).message}); "
+                    "use that version, or another data directory"
+                ) from None
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, run)
 
