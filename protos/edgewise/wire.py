@@ -42,9 +42,16 @@ _DOMAIN = "edgewise"
 
 
 def pack(value: Value, message_type: type[MessageT]) -> MessageT:
-    """The message for a value."""
+    """The message for a value; InvalidInput when it holds what no message can."""
     message = message_type()
-    _fill(message, value)
+    try:
+        _fill(message, value)
+    except UnicodeEncodeError:
+        raise InvalidInput(
+            f"{type(value).__name__} has lone surrogates, which no text has; send valid Unicode"
+        ) from None
+    except ValueError as error:
+        raise InvalidInput(f"{type(value).__name__} has a number that does not fit: {error}") from None
     return message
 
 
