@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from router.compare.summary import Summary
     from router.wiring import Stack
 
+# A pipe has no width, and what reads it has room for the table.
+_PIPED_WIDTH = 110
+
 Out = Annotated[Path, typer.Option("--out", help="Where the records, the summary and the report go.")]
 
 
@@ -157,5 +160,7 @@ def _print(summary: Summary, out: Path) -> None:
     from router.compare.table import print_table
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_PIPED_WIDTH)
     print_table(console, summary)
     console.print(f"report  {out / 'report.html'}", soft_wrap=True)
