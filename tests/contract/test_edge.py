@@ -208,7 +208,7 @@ def test_scores_and_tokens(way: Way) -> None:
             with pytest.raises(NotReady):
                 await edge.tokenize("Paris")
             return
-        right, wrong = await edge.score(question, ("Paris", "Gearbox"))
+        right, wrong = (await edge.score(question, ("Paris", "Gearbox"))).logprobs
         assert wrong < right < 0
         assert len(await edge.tokenize("Paris, Paris")) > len(await edge.tokenize("Paris")) > 0
 
