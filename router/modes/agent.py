@@ -25,7 +25,7 @@ async def answer(question: Question, desk: Desk) -> Outcome:
     notes: list[Text] = []
     facts: list[Text] = []
     open_tools = [*TOOLS]
-    steps = 0
+    steps, without = 0, ""
     while open_tools and (over := desk.out_of_budget(steps)) is None:
         tool = await _choose(question, [*open_tools, ANSWER], notes, desk)
         if tool == ANSWER:
@@ -35,11 +35,13 @@ async def answer(question: Question, desk: Desk) -> Outcome:
         passages = merged((*passages, *found.passages))
         notes.append(found.note)
         facts.extend([found.note] if found.fact else [])
+        without = without or found.without
         open_tools.remove(tool)
         steps += 1
     else:
         await desk.step(step("stop", over if open_tools and over else "every tool was used"))
-    return await answer_from(question, passages, desk, facts)
+    outcome = await answer_from(question, passages, desk, facts)
+    return outcome.but(degraded=True, reason=f"without cloud information: {without}") if without else outcome
 
 
 async def _choose(question: Question, names: list[str], notes: list[Text], desk: Desk) -> str:

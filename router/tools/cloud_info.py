@@ -14,5 +14,6 @@ async def run(question: Question, _: Sequence[Passage], desk: Desk) -> Found:
     try:
         passages = await desk.cloud.retrieve(desk.cloud_query(question))
     except CLOUD_CANNOT as error:
-        return Found(Text.ours(f"the cloud library: not available, {error.message}"), ok=False)
+        note = Text.ours(f"the cloud library: not available, {error.message}")
+        return Found(note, ok=False, without=error.message)
     return found(passages, desk, "the cloud library")

@@ -16,3 +16,5 @@ class Found:
     ok: bool = True
     # A note that is itself a fact to answer from, such as the result of a calculation.
     fact: bool = False
+    # Why the cloud could not be asked, where it was wanted.
+    without: str = ""
