@@ -1,15 +1,12 @@
-"""An edge and a cloud that say what a test wrote down and remember what they were asked, and a router between them."""
+"""An edge and a cloud that say what a test wrote down, and remember what they were asked."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 from edgewise.errors import EdgewiseError
 from edgewise.types import (
@@ -29,10 +26,6 @@ from edgewise.types import (
     Text,
     Tokens,
 )
-from router.config import RouterSettings
-from router.log import Log
-from router.privacy import Policy
-from router.service import Router
 
 # A token's log-probability in an answer that the trust model keeps, and in one that it does not.
 SURE, UNSURE = -0.05, -3.0
@@ -196,25 +189,3 @@ def passage(text: str, *, score: float = 0.9, origin: Author = "edge", label: Pr
         id=f"{origin}-{text[:8]}", text=Text(value=text, label=label, sources=(source,)), source=source,
         score=score, origin=origin,
     )  # fmt: skip
-
-
-def log_url(directory: Path) -> str:
-    return f"sqlite:///{directory / 'records.db'}"
-
-
-@asynccontextmanager
-async def routing(
-    directory: Path,
-    edge: FakeEdge,
-    cloud: FakeCloud,
-    settings: RouterSettings = RouterSettings(default_mode="edge_only"),
-    unknown: Literal["allow", "hold"] = "allow",
-) -> AsyncIterator[Router]:
-    """A router that keeps its records in a directory."""
-    records = await Log.open(log_url(directory))
-    router = Router(edge, cloud, records, Policy(unknown), settings)
-    try:
-        yield router
-    finally:
-        await router.close()
-        await records.close()

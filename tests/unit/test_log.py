@@ -13,7 +13,8 @@ from edgewise.errors import InvalidInput, NotFound, NotReady
 from edgewise.types import Grade, Grounding, Privacy, Record, Step, Tokens, Usage
 from router.log import Log, now, parse_grade
 from router.meter import SideCall
-from tests.sides import log_url, passage
+from tests.routers import log_url
+from tests.sides import passage
 
 
 def record(name: str, **given: object) -> Record:

@@ -1,0 +1,120 @@
+"""A real router between scripted sides, asked in this process or over gRPC on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgewise.client import Client
+from edgewise.rpc import start_server
+from edgewise.types import Citations, Done, Event, Question, Record, Retraction, Step, Token
+from router.config import RouterSettings
+from router.log import Log
+from router.modes import MODES
+from router.privacy import Policy
+from router.server import service
+from router.service import Router
+from tests.sides import FakeCloud, FakeEdge
+
+Way = Literal["in process", "over gRPC"]
+TOKEN = "a token"
+VARIANTS = tuple("+".join((name, *options)) for name, mode in MODES.items() for options in ((), *zip(mode.options)))
+
+
+def log_url(directory: Path) -> str:
+    return f"sqlite:///{directory / 'records.db'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The events of one answer that ended well."""
+
+    events: tuple[Event, ...]
+
+    @property
+    def done(self) -> Done:
+        [last] = [event for event in self.events if isinstance(event, Done)]
+        assert self.events[-1] is last
+        return last
+
+    @property
+    def text(self) -> str:
+        """What is left when everything that was retracted is forgotten."""
+        retracted = {event.answer_id for event in self.retractions}
+        return "".join(event.text for event in self.tokens if event.answer_id not in retracted)
+
+    @property
+    def tokens(self) -> list[Token]:
+        return [event for event in self.events if isinstance(event, Token)]
+
+    @property
+    def retractions(self) -> list[Retraction]:
+        return [event for event in self.events if isinstance(event, Retraction)]
+
+    @property
+    def citations(self) -> list[Citations]:
+        return [event for event in self.events if isinstance(event, Citations)]
+
+    @property
+    def steps(self) -> list[Step]:
+        return [event for event in self.events if isinstance(event, Step)]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A router and its two sides. `client` is None where it is asked in process."""
+
+    router: Router
+    edge: FakeEdge
+    cloud: FakeCloud
+    client: Client | None
+
+    def events(self, question: Question) -> AsyncIterator[Event]:
+        return self.client.ask(question) if self.client else self.router.ask(question)
+
+    async def ask(self, question: Question) -> Heard:
+        return Heard(tuple([event async for event in self.events(question)]))
+
+    async def record(self, record_id: str) -> Record:
+        return await (self.client.record(record_id) if self.client else self.router.record(record_id))
+
+    async def records(self) -> tuple[Record, ...]:
+        """Newest first, once those of callers who left are written as well."""
+        await until(lambda: not self.router._running)
+        await self.router.close()
+        return await (self.client.records() if self.client else self.router.records())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - of things that tell nobody
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def place(
+    directory: Path,
+    edge: FakeEdge,
+    cloud: FakeCloud,
+    settings: RouterSettings = RouterSettings(),
+    *,
+    way: Way = "in process",
+    unknown: Literal["allow", "hold"] = "allow",
+) -> AsyncIterator[Place]:
+    """A router that keeps its records in a directory. Nothing in it may take longer than 20 seconds."""
+    async with AsyncExitStack() as exits:
+        await exits.enter_async_context(asyncio.timeout(20))
+        records = await Log.open(log_url(directory))
+        exits.push_async_callback(records.close)
+        router = Router(edge, cloud, records, Policy(unknown), settings)
+        exits.push_async_callback(router.close)
+        client = None
+        if way == "over gRPC":
+            server, address = await start_server([service(router)], "127.0.0.1:0", token=TOKEN)
+            exits.push_async_callback(server.stop, None)
+            client = await exits.enter_async_context(Client(address, TOKEN))
+        yield Place(router, edge, cloud, client)
