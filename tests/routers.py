@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from edgewise.client import Client
 from edgewise.rpc import start_server
@@ -18,11 +18,35 @@ from router.modes import MODES
 from router.privacy import Policy
 from router.server import service
 from router.service import Router
-from tests.sides import FakeCloud, FakeEdge
+from tests.sides import SURE, FakeCloud, FakeEdge, Say, passage
 
 Way = Literal["in process", "over gRPC"]
 TOKEN = "a token"
 VARIANTS = tuple("+".join((name, *options)) for name, mode in MODES.items() for options in ((), *zip(mode.options)))
+
+
+ASKED = "When does the ferry sail?"
+FERRY = passage("The ferry sails at nine.")
+TARIFF = passage("A ticket costs four crowns.", score=0.8, origin="cloud")
+
+
+def an_edge(logprob: float | None = SURE, *, knows: bool = True) -> FakeEdge:
+    """Uses every tool that it has where it may."""
+    passages, tools = (FERRY,) if knows else (), ("library", "search", "calculator", "clock")
+    return FakeEdge(Say("The ferry sails at nine", logprob=logprob), passages=passages, tools=tools)
+
+
+def a_cloud(say: Say = Say("Nobody sails before noon")) -> FakeCloud:
+    return FakeCloud(say, passages=(TARIFF,), usd_per_mtok=1.0)
+
+
+async def collect(events: AsyncIterator[Event], seen: list[Event]) -> None:
+    async for event in events:
+        seen.append(event)  # noqa: PERF401 - what came before it fails or is cancelled counts
+
+
+def question(mode: str, **given: object) -> Question:
+    return Question.model_validate({"text": ASKED, "mode": mode, **given})
 
 
 def log_url(directory: Path) -> str:
@@ -118,3 +142,17 @@ async def place(
             exits.push_async_callback(server.stop, None)
             client = await exits.enter_async_context(Client(address, TOKEN))
         yield Place(router, edge, cloud, client)
+
+
+class Trying(Protocol):
+    """Runs some work on a router; the sides that are not given answer plainly."""
+
+    def __call__(
+        self,
+        work: Callable[[Place], Awaitable[None]],
+        edge: FakeEdge | None = None,
+        cloud: FakeCloud | None = None,
+        settings: RouterSettings = RouterSettings(),
+        *,
+        unknown: Literal["allow", "hold"] = "allow",
+    ) -> None: ...

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import pytest
 
@@ -17,70 +15,27 @@ from edgewise.errors import (
     Overloaded,
     Withheld,
 )
-from edgewise.types import CostBasis, Event, Grounding, Privacy, Question
+from edgewise.types import CostBasis, Event, Grounding, Privacy
 from router.config import RouterSettings
 from router.modes import MODES
-from tests.routers import VARIANTS, Heard, Place, Way, place, until
-from tests.sides import SURE, UNSURE, FakeCloud, FakeEdge, Say, passage
+from tests.routers import (
+    ASKED,
+    FERRY,
+    TARIFF,
+    VARIANTS,
+    Heard,
+    Place,
+    Trying,
+    a_cloud,
+    an_edge,
+    collect,
+    question,
+    until,
+)
+from tests.sides import SURE, UNSURE, Say
 
-ASKED = "When does the ferry sail?"
-FERRY = passage("The ferry sails at nine.")
-TARIFF = passage("A ticket costs four crowns.", score=0.8, origin="cloud")
 TO_CLOUD = RouterSettings(gain_threshold=0)
 NO_CLOUD = CloudUnavailable("no cloud is there; start one")
-
-
-class Trying(Protocol):
-    def __call__(
-        self,
-        work: Callable[[Place], Awaitable[None]],
-        edge: FakeEdge | None = None,
-        cloud: FakeCloud | None = None,
-        settings: RouterSettings = RouterSettings(),
-        *,
-        unknown: Literal["allow", "hold"] = "allow",
-    ) -> None: ...
-
-
-@pytest.fixture(params=["in process", "over gRPC"])
-def tried(request: pytest.FixtureRequest, tmp_path: Path) -> Trying:
-    way: Way = request.param
-
-    def run(
-        work: Callable[[Place], Awaitable[None]],
-        edge: FakeEdge | None = None,
-        cloud: FakeCloud | None = None,
-        settings: RouterSettings = RouterSettings(),
-        *,
-        unknown: Literal["allow", "hold"] = "allow",
-    ) -> None:
-        async def main() -> None:
-            sides = edge or an_edge(), cloud or a_cloud()
-            async with place(tmp_path, *sides, settings, way=way, unknown=unknown) as opened:
-                await work(opened)
-
-        asyncio.run(main())
-
-    return run
-
-
-def an_edge(logprob: float | None = SURE, *, knows: bool = True) -> FakeEdge:
-    """Uses every tool that it has where it may."""
-    passages, tools = (FERRY,) if knows else (), ("library", "search", "calculator", "clock")
-    return FakeEdge(Say("The ferry sails at nine", logprob=logprob), passages=passages, tools=tools)
-
-
-def a_cloud(say: Say = Say("Nobody sails before noon")) -> FakeCloud:
-    return FakeCloud(say, passages=(TARIFF,), usd_per_mtok=1.0)
-
-
-async def collect(events: AsyncIterator[Event], seen: list[Event]) -> None:
-    async for event in events:
-        seen.append(event)  # noqa: PERF401 - what came before it fails or is cancelled counts
-
-
-def question(mode: str, **given: object) -> Question:
-    return Question.model_validate({"text": ASKED, "mode": mode, **given})
 
 
 @pytest.mark.parametrize("mode", VARIANTS)
