@@ -100,20 +100,21 @@ class Router:
             return
         if question.request_id and key in self._running:
             raise Conflict(f"request {question.request_id} is being answered; wait for it, or use another request_id")
-        send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
-        with self._admission, send, receive:
-            self._running.add(key)
-            job = asyncio.create_task(self._answer(question, origin, send))
-            try:
-                async for event in receive:
-                    yield event
-                await job
-            finally:
-                self._running.discard(key)
-                job.cancel()
-                await asyncio.wait({job})
-                # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
-                _ = job.cancelled() or job.exception()
+        with self._admission:
+            send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
+            with send, receive:
+                self._running.add(key)
+                job = asyncio.create_task(self._answer(question, origin, send))
+                try:
+                    async for event in receive:
+                        yield event
+                    await job
+                finally:
+                    self._running.discard(key)
+                    job.cancel()
+                    await asyncio.wait({job})
+                    # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
+                    _ = job.cancelled() or job.exception()
 
     async def _answer(self, question: Question, origin: Origin, send: MemoryObjectSendStream[Event]) -> None:
         ledger = Ledger(self._clock)
