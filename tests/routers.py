@@ -27,6 +27,7 @@ VARIANTS = tuple("+".join((name, *options)) for name, mode in MODES.items() for 
 
 ASKED = "When does the ferry sail?"
 FERRY = passage("The ferry sails at nine.")
+HANGS = Say("The ferry sails", after=1, hangs=True)
 TARIFF = passage("A ticket costs four crowns.", score=0.8, origin="cloud")
 
 
@@ -38,6 +39,13 @@ def an_edge(logprob: float | None = SURE, *, knows: bool = True) -> FakeEdge:
 
 def a_cloud(say: Say = Say("Nobody sails before noon")) -> FakeCloud:
     return FakeCloud(say, passages=(TARIFF,), usd_per_mtok=1.0)
+
+
+def an_edge_that_hangs() -> FakeEdge:
+    """After its first token."""
+    edge = an_edge()
+    edge.answers = [HANGS]
+    return edge
 
 
 async def collect(events: AsyncIterator[Event], seen: list[Event]) -> None:
@@ -90,27 +98,34 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A router and its two sides. `client` is None where it is asked in process."""
+    """A router, its log and its two sides. `client` is None and `address` empty where it is asked in process."""
 
     router: Router
+    log: Log
     edge: FakeEdge
     cloud: FakeCloud
     client: Client | None
+    address: str
+
+    @property
+    def door(self) -> Client | Router:
+        return self.client or self.router
 
     def events(self, question: Question) -> AsyncIterator[Event]:
-        return self.client.ask(question) if self.client else self.router.ask(question)
+        return self.door.ask(question)
 
     async def ask(self, question: Question) -> Heard:
         return Heard(tuple([event async for event in self.events(question)]))
 
     async def record(self, record_id: str) -> Record:
-        return await (self.client.record(record_id) if self.client else self.router.record(record_id))
+        return await self.door.record(record_id)
 
-    async def records(self) -> tuple[Record, ...]:
-        """Newest first, once those of callers who left are written as well."""
-        await until(lambda: not self.router._running)
-        await self.router.close()
-        return await (self.client.records() if self.client else self.router.records())
+    async def records(self, at_least: int = 0) -> tuple[Record, ...]:
+        """Newest first. Those of callers who left come a little later: say how many there must be."""
+        async with asyncio.timeout(10):
+            while len(found := await self.door.records(limit=100)) < at_least:  # noqa: ASYNC110 - as below
+                await asyncio.sleep(0.005)
+        return found
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -136,12 +151,12 @@ async def place(
         exits.push_async_callback(records.close)
         router = Router(edge, cloud, records, Policy(unknown), settings)
         exits.push_async_callback(router.close)
-        client = None
+        client, address = None, ""
         if way == "over gRPC":
             server, address = await start_server([service(router)], "127.0.0.1:0", token=TOKEN)
             exits.push_async_callback(server.stop, None)
             client = await exits.enter_async_context(Client(address, TOKEN))
-        yield Place(router, edge, cloud, client)
+        yield Place(router, records, edge, cloud, client, address)
 
 
 class Trying(Protocol):
