@@ -43,19 +43,22 @@ async def answer_from(
 
 
 async def key_sentences(question: Question, passages: Sequence[Passage], desk: Desk) -> tuple[Text, ...]:
-    """The sentences nearest to the question, in reading order, each with its passage's label and source."""
+    """The sentences nearest to the question, the nearest last, each with its passage's label and source.
+
+    Few, and the best right before the question: a tiny model reads what is near and is misled by the rest.
+    """
     sentences = tuple(
         passage.text.derive(part.strip())
         for passage in passages
         for part in _SENTENCE_END.split(passage.text.value)
         if part.strip()
     )
-    if len(sentences) <= desk.settings.sentences:
-        return sentences
+    if not sentences:
+        return ()
     asked, *vectors = await desk.local.embed((question.text, *(sentence.value for sentence in sentences)))
     nearness = [sum(a * b for a, b in zip(asked, vector, strict=True)) for vector in vectors]
-    best = sorted(range(len(sentences)), key=nearness.__getitem__, reverse=True)[: desk.settings.sentences]
-    return tuple(sentences[place] for place in sorted(best))
+    best = sorted(range(len(sentences)), key=nearness.__getitem__)[-desk.settings.sentences :]
+    return tuple(sentences[place] for place in best)
 
 
 def _used(passage: Passage, facts: Sequence[Text]) -> bool:

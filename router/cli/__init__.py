@@ -35,7 +35,3 @@ def main() -> None:
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(130)
-
-
-if __name__ == "__main__":
-    main()

@@ -46,11 +46,19 @@ def compare(
     run(_compare(questions, out, chosen, docs or (), info_docs or (), limit, seed, embedded_cloud=embedded_cloud))
 
 
-def report(directory: Annotated[Path, typer.Argument(help="The --out of a comparison.")]) -> None:
+def report(
+    directory: Annotated[Path, typer.Argument(help="The --out of a comparison.")],
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
+) -> None:
     """Make the summary and the report of a comparison again from its records."""
+    from router.compare import table
     from router.compare.comparison import report_again
 
-    _print(report_again(directory), directory)
+    summary = report_again(directory)
+    if markdown:
+        print(table.markdown(summary))
+    else:
+        _print(summary, directory)
 
 
 def demo(

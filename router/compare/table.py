@@ -68,3 +68,22 @@ def _cost(mode: str, summary: Summary) -> str:
 def _accuracy(found: ModeSummary) -> str:
     failed = f", {found.errors} failed" if found.errors else ""
     return f"{figures.percent_interval(found.accuracy)}, {found.n}{failed}"
+
+
+def markdown(summary: Summary) -> str:
+    """The same table in Markdown, with where it was measured under it."""
+    lines = [
+        "| mode | predicted: accuracy, cost, latency | accuracy (95 %), n | cost of 1,000 | latency p50 / p95 |",
+        "|---|---|---|---|---|",
+    ]
+    for mode in in_order_of_the_note(list(summary.modes)):
+        found, note = summary.modes[mode], prediction(mode)
+        predicted = (
+            f"{_BRIEFLY.get(mode.partition('+')[0], note.accuracy)}; {note.cost}; {note.latency}" if note else "-"
+        )
+        cells = (f"`{mode}`", predicted, _accuracy(found), _cost(mode, summary), figures.seconds_pair(found.latency_s))
+        lines.append(f"| {' | '.join(cells)} |")
+    seen = summary.environment
+    machine = f"{seen.machine.processor}, {seen.machine.cores} cores"
+    where = f"{seen.questions} questions; {machine}; {seen.started_at[:10]}; commit {(seen.commit or 'unknown')[:9]}."
+    return "\n".join([*lines, "", where, *figures.caveats(seen)])
