@@ -72,7 +72,7 @@ class _Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = dict(scope["headers"])
         host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin", b"").decode("latin-1")
-        if urlsplit(f"//{host}").hostname not in self._hosts:
+        if _name(host) not in self._hosts:
             return _error(403, "Forbidden", "this daemon answers only requests to its own address, such as 127.0.0.1")
         if origin and origin != f"http://{host}":
             return _error(403, "Forbidden", "pages of other sites may not use this daemon")
@@ -82,6 +82,14 @@ class _Guard:
             return None
         message = "send the token of the data directory as `Authorization: Bearer TOKEN` (an OpenAI client's api_key)"
         return _error(401, "Unauthenticated", message)
+
+
+def _name(host: str) -> str | None:
+    """The name in a Host header, without the port."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 class _Door:
