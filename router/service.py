@@ -304,7 +304,7 @@ def _as_failure(error: Exception, question: Question) -> EdgewiseError:
     match error:
         case EdgewiseError():
             return error
-        case TimeoutError():
+        case TimeoutError() if question.max_latency_s is not None:
             limit = f"no answer within max_latency_s = {question.max_latency_s} s"
             return DeadlineExceeded(f"{limit}; allow more, or ask in a faster mode such as edge_only")
         case anyio.BrokenResourceError():
