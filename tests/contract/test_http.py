@@ -146,6 +146,16 @@ def test_embeddings(tmp_path: Path, encoding: str) -> None:
     tried(tmp_path, work)
 
 
+def test_embeddings_without_an_edge_have_its_status(tmp_path: Path) -> None:
+    async def work(site: Site) -> None:
+        site.place.edge.down = EdgeUnavailable("the edge node is gone")
+        with pytest.raises(openai.InternalServerError, match="the edge node is gone") as caught:
+            await site.client.embeddings.create(model="any", input="a banana")
+        assert caught.value.status_code == 503
+
+    tried(tmp_path, work)
+
+
 def test_the_models_are_the_modes_and_their_variants(tmp_path: Path) -> None:
     async def work(site: Site) -> None:
         listed = {model.id async for model in site.client.models.list()}

@@ -114,7 +114,12 @@ def test_an_edge_that_is_not_up_yet_is_an_error_with_a_record(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "say", [Say("The ferry sails", after=1, error=RuntimeError("secret detail")), Say("The ferry", never_ends=True)]
+    "say",
+    [
+        Say("The ferry sails", after=1, error=RuntimeError("secret detail")),
+        Say("The ferry sails", after=1, error=TimeoutError("secret detail")),  # of something of ours, not the caller's
+        Say("The ferry", never_ends=True),
+    ],
 )
 @pytest.mark.parametrize("way", ["in process", "over gRPC"])
 def test_a_fault_of_ours_is_internal_and_logged_and_the_next_question_is_answered(
