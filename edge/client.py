@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal
-from edgewise.rpc import open_channel
+from edgewise.rpc import Relay, Service, open_channel
 from edgewise.types import (
     Chunk,
     Completion,
@@ -29,19 +30,37 @@ from edgewise.wire import error_of, pack, unpack, unpack_chunk
 ReplyT = TypeVar("ReplyT")
 
 _PIECE_BYTES = 1024 * 1024
+_CONNECT_S = 10.0
 
 
 class EdgeClient:
-    """An edge node at HOST:PORT or unix:PATH. It is a `ports.Edge`; a node that is down is EdgeUnavailable."""
+    """An edge node at HOST:PORT or unix:PATH. It is a `ports.Edge`; a node that is down is EdgeUnavailable.
 
-    def __init__(self, address: str, token: str = "") -> None:
+    `down` is what that error says, for a node that its caller keeps alive.
+    """
+
+    def __init__(self, address: str, token: str = "", *, down: str = "") -> None:
         self.address = address
+        self._down = down or f"the edge node at {address} is down; start it, or wait for its restart"
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._channel = open_channel(address)
         self._stub = edge_pb2_grpc.EdgeServiceStub(self._channel)
 
     async def close(self) -> None:
         await self._channel.close(None)
+
+    async def connected(self) -> None:
+        """Returns once there is a connection: to a node that has just come back, gRPC needs a moment to find it."""
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await self._channel.channel_ready()
+        except TimeoutError:
+            raise EdgeUnavailable(self._down) from None
+
+    def relay(self, ready: Callable[[], Awaitable[None]]) -> Service:
+        """EdgeService for another server, which passes every call on to this node once `ready` returns."""
+        descriptor = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"]
+        return Service(descriptor, Relay(descriptor, self._channel, self._metadata, ready))
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         """Closing it cancels the call, and so the generation."""
@@ -108,7 +127,7 @@ class EdgeClient:
     def _error(self, error: grpc.aio.AioRpcError) -> EdgewiseError:
         known = error_of(error, _Unreachable)
         if isinstance(known, _Unreachable):
-            return EdgeUnavailable(f"the edge node at {self.address} is down; start it, or wait for its restart")
+            return EdgeUnavailable(self._down)
         return known
 
 

@@ -17,8 +17,7 @@ from starlette.types import ASGIApp
 
 from edgewise.client import Daemon
 from edgewise.errors import Conflict, InvalidInput, NotReady
-from edgewise.rpc import Relay, Service, open_channel, start_server
-from edgewise.v1 import edge_pb2
+from edgewise.rpc import Service, start_server
 from router import http, server
 from router.log import now
 from router.owner import token_of
@@ -79,8 +78,7 @@ async def serving(
 
 def services_of(stack: Stack) -> tuple[Service, Service]:
     """RouterService, and EdgeService passed on to the edge node, so that apps ingest at the same address."""
-    descriptor = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"]
-    return server.service(stack.router), Service(descriptor, Relay(descriptor, open_channel(stack.edge.address)))
+    return server.service(stack.router), stack.edge.relay(stack.edge_ready)
 
 
 @contextmanager

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from cloud.client import CloudClient, NoCloud
-from cloud.config import CloudSettings, read_secret
+from cloud.config import CloudSettings
 from edge.client import EdgeClient
 from edge.config import EdgeSettings
 from edgewise import settings
 from edgewise.errors import CloudUnavailable, EdgeUnavailable
+from edgewise.place import read_secret
 from router.child import Child
 from router.config import PrivacySettings, RouterSettings
 from router.log import Log
 from router.privacy import Policy
 from router.service import Router, edge_answers_for_itself
+
+Ready = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A router that can answer, the edge behind it, and the two child processes, where they are ours."""
+    """A router that can answer, and the edge behind it, which can be asked once `edge_ready` returns."""
 
     router: Router
     edge: EdgeClient
-    edge_child: Child | None
-    cloud_child: Child | None
+    edge_ready: Ready
     policy: Policy
 
 
@@ -84,10 +86,10 @@ async def open_stack(
         records = await Log.open(f"sqlite:///{data_dir / 'records.db'}")
         stack.push_async_callback(records.close)
         policy = Policy(chosen.privacy.unknown)
-        ready = edge_child.ready if edge_child else edge_answers_for_itself
+        ready = _ready(edge_child, edge) if edge_child else edge_answers_for_itself
         router = Router(edge, cloud, records, policy, chosen.router, edge_ready=ready)
         stack.push_async_callback(router.close)
-        yield Stack(router, edge, edge_child, cloud_child, policy)
+        yield Stack(router, edge, ready, policy)
 
 
 def _edge_child(data_dir: Path, sockets: Path) -> Child:
@@ -96,10 +98,19 @@ def _edge_child(data_dir: Path, sockets: Path) -> Child:
     return Child("edge node", arguments, {}, EdgeUnavailable)
 
 
+def _ready(child: Child, edge: EdgeClient) -> Ready:
+    async def ready() -> None:
+        await child.ready()
+        await edge.connected()
+
+    return ready
+
+
 def _edge_client(edge: EdgeSettings, sockets: Path) -> EdgeClient:
     if edge.address:
         return EdgeClient(edge.address, read_secret(edge.token_file, "edge.token_file"))
-    return EdgeClient(f"unix:{sockets / 'edge.sock'}")
+    down = "the edge node has crashed and is being started again; ask again in a few seconds"
+    return EdgeClient(f"unix:{sockets / 'edge.sock'}", down=down)
 
 
 def _cloud_child(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hmac
+import ipaddress
 import logging
 import os
 import signal
@@ -104,6 +105,17 @@ def _refusal(handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[
     }
     streams = (bool(handler and handler.request_streaming), bool(handler and handler.response_streaming))
     return kinds[streams](refuse)
+
+
+def check_exposure(address: str, token: str) -> None:
+    """NotReady for an address that other machines can reach when no token guards it."""
+    if token or address.startswith("unix:"):
+        return
+    host = address.rpartition(":")[0].strip("[]")
+    with suppress(ValueError):
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return
+    raise NotReady(f"other machines can reach {address}; give --token-file, or use a loopback address")
 
 
 async def start_server(
@@ -278,14 +290,28 @@ def open_channel(
 
 
 class Relay:
-    """A servicer that passes every call of a service on to where it really is, with the deadline of the caller."""
+    """A servicer that passes every call of a service on to where it really is, with the deadline of the caller.
 
-    def __init__(self, descriptor: ServiceDescriptor, channel: grpc.aio.Channel) -> None:
+    `ready` returns when there is somebody to pass calls on to, or raises why there is nobody.
+    """
+
+    def __init__(
+        self,
+        descriptor: ServiceDescriptor,
+        channel: grpc.aio.Channel,
+        metadata: Sequence[tuple[str, str]],
+        ready: Callable[[], Awaitable[None]],
+    ) -> None:
         for method in descriptor.methods:
-            setattr(self, method.name, _passed_on(method, channel))
+            setattr(self, method.name, _passed_on(method, channel, metadata, ready))
 
 
-def _passed_on(method: MethodDescriptor, channel: grpc.aio.Channel) -> Callable[..., Any]:
+def _passed_on(
+    method: MethodDescriptor,
+    channel: grpc.aio.Channel,
+    metadata: Sequence[tuple[str, str]],
+    ready: Callable[[], Awaitable[None]],
+) -> Callable[..., Any]:
     request_type, reply_type = message_class(method.input_type), message_class(method.output_type)
     kinds: dict[tuple[bool, bool], Any] = {
         (False, False): channel.unary_unary,
@@ -298,13 +324,15 @@ def _passed_on(method: MethodDescriptor, channel: grpc.aio.Channel) -> Callable[
     )
 
     async def unary(request: Message, context: Context) -> Any:
+        await ready()
         try:
-            return await start(request, timeout=context.time_remaining())
+            return await start(request, timeout=context.time_remaining(), metadata=metadata)
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
 
     async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-        call = start(request, timeout=context.time_remaining())
+        await ready()
+        call = start(request, timeout=context.time_remaining(), metadata=metadata)
         try:
             async for reply in call:
                 yield reply
