@@ -60,7 +60,7 @@ class EdgeClient:
     def relay(self, ready: Callable[[], Awaitable[None]]) -> Service:
         """EdgeService for another server, which passes every call on to this node once `ready` returns."""
         descriptor = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"]
-        return Service(descriptor, Relay(descriptor, self._channel, self._metadata, ready))
+        return Service(descriptor, Relay(descriptor, self._channel, self._metadata, ready, self._error))
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         """Closing it cancels the call, and so the generation."""

@@ -28,7 +28,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from edgewise.errors import Conflict, EdgewiseError, Internal, NotReady, Overloaded, Unauthenticated
-from edgewise.wire import MAX_MESSAGE_BYTES, error_of, message_class, parse, status_metadata
+from edgewise.wire import MAX_MESSAGE_BYTES, message_class, parse, status_metadata
 
 log = logging.getLogger(__name__)
 
@@ -292,7 +292,8 @@ def open_channel(
 class Relay:
     """A servicer that passes every call of a service on to where it really is, with the deadline of the caller.
 
-    `ready` returns when there is somebody to pass calls on to, or raises why there is nobody.
+    `ready` returns when there is somebody to pass calls on to, or raises why there is nobody. `translate` makes an error
+    of ours of one that came back.
     """
 
     def __init__(
@@ -301,9 +302,10 @@ class Relay:
         channel: grpc.aio.Channel,
         metadata: Sequence[tuple[str, str]],
         ready: Callable[[], Awaitable[None]],
+        translate: Callable[[grpc.aio.AioRpcError], EdgewiseError],
     ) -> None:
         for method in descriptor.methods:
-            setattr(self, method.name, _passed_on(method, channel, metadata, ready))
+            setattr(self, method.name, _passed_on(method, channel, metadata, ready, translate))
 
 
 def _passed_on(
@@ -311,6 +313,7 @@ def _passed_on(
     channel: grpc.aio.Channel,
     metadata: Sequence[tuple[str, str]],
     ready: Callable[[], Awaitable[None]],
+    translate: Callable[[grpc.aio.AioRpcError], EdgewiseError],
 ) -> Callable[..., Any]:
     request_type, reply_type = message_class(method.input_type), message_class(method.output_type)
     kinds: dict[tuple[bool, bool], Any] = {
@@ -328,7 +331,7 @@ def _passed_on(
         try:
             return await start(request, timeout=context.time_remaining(), metadata=metadata)
         except grpc.aio.AioRpcError as error:
-            raise error_of(error) from None
+            raise translate(error) from None
 
     async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
         await ready()
@@ -337,7 +340,7 @@ def _passed_on(
             async for reply in call:
                 yield reply
         except grpc.aio.AioRpcError as error:
-            raise error_of(error) from None
+            raise translate(error) from None
         finally:
             call.cancel()
 

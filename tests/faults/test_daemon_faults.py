@@ -107,15 +107,13 @@ def test_who_leaves_frees_the_edge(daemon: Daemon) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("fault", ["missing", "unknown", "cut", "altered", "absent"])
+@pytest.mark.parametrize("fault", ["missing", "cut", "altered"])
 def test_an_edge_that_cannot_start(tmp_path: Path, fault: str) -> None:
     """`up` fails with the words of its child."""
     good = models.locate(models.SMOLLM2.name)
     settings = {"EDGEWISE_EDGE__MODEL": str(tmp_path / "model.gguf")}
     words = "model.gguf cannot be read"
     match fault:
-        case "unknown":
-            settings, words = {"EDGEWISE_EDGE__MODEL": "nonsuch"}, "no model is called 'nonsuch'"
         case "cut":
             with good.open("rb") as whole:
                 (tmp_path / "model.gguf").write_bytes(whole.read(30_000_000))
@@ -126,8 +124,6 @@ def test_an_edge_that_cannot_start(tmp_path: Path, fault: str) -> None:
                 file.seek(60_000_000)
                 file.write(b"altered")
             settings, words = {"XDG_CACHE_HOME": str(tmp_path)}, "is corrupt: its SHA-256"
-        case "absent":
-            settings, words = {"XDG_CACHE_HOME": str(tmp_path)}, "edgewise models pull"
     done = edgewise("up", *ADDRESSES, data_dir=tmp_path / "data", settings=settings)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
@@ -195,7 +191,7 @@ def test_a_provider_that_fails(tmp_path: Path) -> None:
 
 def test_a_demo_that_is_interrupted_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "demo"
-    command = [EDGEWISE, "demo", "--limit", "2", "--out", str(out)]
+    command = [EDGEWISE, "demo", "--limit", "1", "--out", str(out)]
     records = out / "records.jsonl"
 
     def rows() -> list[str]:
@@ -205,7 +201,7 @@ def test_a_demo_that_is_interrupted_goes_on(tmp_path: Path) -> None:
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            wait_until(lambda: len(rows()) >= 2, "two questions were asked", 60)
+            wait_until(lambda: len(rows()) >= 1, "a mode was asked", 60)
             parts = list(children(process.pid))
             assert len(parts) == 2
             process.send_signal(signal.SIGINT)
