@@ -292,8 +292,8 @@ def open_channel(
 class Relay:
     """A servicer that passes every call of a service on to where it really is, with the deadline of the caller.
 
-    `ready` returns when there is somebody to pass calls on to, or raises why there is nobody. `translate` makes an error
-    of ours of one that came back.
+    `ready` returns when there is somebody to pass calls on to, or raises why there is nobody. `translate` makes our
+    error of one that came back.
     """
 
     def __init__(
