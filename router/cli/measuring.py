@@ -88,10 +88,13 @@ async def _compare(
 
     from router.compare.comparison import run_compare
     from router.compare.questions import read_questions
+    from router.modes import parse
     from router.owner import Ownership
     from router.wiring import Settings, open_stack
 
     graded = read_questions(questions)
+    for mode in modes:
+        parse(mode)
     missing = [str(path) for path in (*docs, *info_docs) if not path.exists()]
     if missing:
         raise InvalidInput(f"{missing[0]} does not exist")
@@ -148,7 +151,7 @@ def _progress(console: Console) -> Iterator[OnProgress]:
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("asking", total=None)
+        task = bar.add_task("asking", total=None, visible=False)
 
         def update(progress: RunProgress) -> None:
             last = progress.last
@@ -156,6 +159,7 @@ def _progress(console: Console) -> Iterator[OnProgress]:
                 task,
                 total=progress.total,
                 completed=progress.done,
+                visible=True,
                 description=f"{last.id} {last.mode}" if last else "",
             )
 
