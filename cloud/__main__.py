@@ -1,3 +1,6 @@
-from cloud.cli import cloud_app
+from functools import partial
 
-cloud_app(prog_name="python -m cloud")
+from cloud.cli import cloud_app
+from edgewise import exits
+
+exits.main(partial(cloud_app, prog_name="python -m cloud"))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cloud.config import BackendName, CloudSettings
-from edgewise import place, settings
-from edgewise.errors import EdgewiseError
+from edgewise import exits, place, settings
 
 cloud_app = typer.Typer(no_args_is_help=True, help="The cloud gateway: a large model behind a gate.")
 
@@ -36,23 +34,14 @@ def serve(
 ) -> None:
     """Serve CloudService; prints `ready grpc=ADDRESS` when it can answer, and stops on SIGTERM."""
     flags = {"backend": backend, "corpora": tuple(corpus) if corpus else None, "token_file": token_file}
-    try:
-        from cloud.config import read_secret
-        from cloud.server import serve as serve_gateway
+    from cloud.server import serve as serve_gateway
 
-        configured = settings.load(CloudSettings, flags)
-        asyncio.run(
-            serve_gateway(
-                configured,
-                data_dir or place.data_dir(),
-                address,
-                token=read_secret(configured.token_file, "cloud.token_file"),
-                on_ready=lambda bound: typer.echo(f"ready grpc={bound}"),
-                until_stdin_closes=until_stdin_closes,
-            )
+    exits.run(
+        serve_gateway(
+            settings.load(CloudSettings, flags),
+            data_dir or place.data_dir(),
+            address,
+            on_ready=lambda bound: typer.echo(f"ready grpc={bound}"),
+            until_stdin_closes=until_stdin_closes,
         )
-    except EdgewiseError as error:
-        typer.echo(f"error: {error.message}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from cloud.prices import Price, price_of
-from edgewise.errors import NotReady
+from edgewise.place import read_secret
 from edgewise.settings import Section
 
 BackendName = Literal["openai_compatible", "llama", "replay"]
@@ -116,16 +116,3 @@ class CloudSettings(Section):
         if self.api_key is not None:
             return self.api_key.get_secret_value().strip()
         return read_secret(self.api_key_file, "cloud.api_key_file")
-
-
-def read_secret(file: Path | None, setting: str) -> str:
-    """The secret in a file; empty without a file, NotReady when it cannot be read or holds nothing."""
-    if file is None:
-        return ""
-    try:
-        secret = file.expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise NotReady(f"{setting}: {file} cannot be read; check the path and its permissions") from None
-    if not secret:
-        raise NotReady(f"{setting}: {file} is empty; put the secret into it")
-    return secret

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
 from cloud.config import CloudSettings
 from cloud.gateway import CloudGateway
-from edgewise.errors import NotReady
+from edgewise.place import read_secret
 from edgewise.ports import Cloud
-from edgewise.rpc import Context, Service, run_until_stopped, start_server
+from edgewise.rpc import Context, Service, check_exposure, run_until_stopped, start_server
 from edgewise.types import Completion, Options, Prompt, Query, Released
 from edgewise.v1 import cloud_pb2, types_pb2
 from edgewise.wire import pack, pack_chunk, unpack
@@ -55,7 +54,6 @@ async def serve(
     data_dir: Path,
     address: str,
     *,
-    token: str,
     on_ready: Callable[[str], None],
     until_stdin_closes: bool = False,
 ) -> None:
@@ -64,24 +62,13 @@ async def serve(
     A Unix socket is guarded by its permissions and needs no token. NotReady for an address that other machines can
     reach when there is none.
     """
-    if not token and not _is_local(address):
-        raise NotReady(f"other machines can reach {address}; give --token-file, or use a loopback address")
+    token = "" if address.startswith("unix:") else read_secret(settings.token_file, "cloud.token_file")
+    check_exposure(address, token)
     gateway = await CloudGateway.open(settings, data_dir)
     try:
         # Twice: the gateway refuses what is too much for the model, the server what would only wait for a refusal.
         limit = 2 * settings.max_concurrent
-        wanted = "" if address.startswith("unix:") else token
-        server, bound = await start_server([service(gateway)], address, token=wanted, max_concurrent_calls=limit)
+        server, bound = await start_server([service(gateway)], address, token=token, max_concurrent_calls=limit)
         await run_until_stopped(server, on_ready=lambda: on_ready(bound), until_stdin_closes=until_stdin_closes)
     finally:
         await gateway.close()
-
-
-def _is_local(address: str) -> bool:
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

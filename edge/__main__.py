@@ -1,3 +1,6 @@
-from edge.cli import edge_app
+from functools import partial
 
-edge_app(prog_name="python -m edge")
+from edge.cli import edge_app
+from edgewise import exits
+
+exits.main(partial(edge_app, prog_name="python -m edge"))

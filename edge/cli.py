@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edge.config import EdgeSettings
-from edgewise import place, settings
-from edgewise.errors import EdgewiseError, NotReady
+from edgewise import exits, place, settings
 
 edge_app = typer.Typer(no_args_is_help=True, help="The edge node: a small model that knows your files.")
 
@@ -28,36 +26,14 @@ def serve(
     until_stdin_closes: Annotated[bool, typer.Option(help="Stop when standard input ends.")] = False,
 ) -> None:
     """Serve EdgeService; prints `ready grpc=ADDRESS` when it can answer, and stops on SIGTERM."""
-    try:
-        configured = settings.load(EdgeSettings)
-        token = _read_token(token_file)
+    from edge.server import serve as serve_node
 
-        from edge.server import serve as serve_node
-
-        asyncio.run(
-            serve_node(
-                configured,
-                data_dir or place.data_dir(),
-                address,
-                token=token,
-                on_ready=lambda bound: typer.echo(f"ready grpc={bound}"),
-                until_stdin_closes=until_stdin_closes,
-            )
+    exits.run(
+        serve_node(
+            settings.load(EdgeSettings, {"token_file": token_file}),
+            data_dir or place.data_dir(),
+            address,
+            on_ready=lambda bound: typer.echo(f"ready grpc={bound}"),
+            until_stdin_closes=until_stdin_closes,
         )
-    except EdgewiseError as error:
-        typer.echo("error: " + error.message.replace("\n", "; "), err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _read_token(file: Path | None) -> str:
-    if file is None:
-        return ""
-    try:
-        token = file.expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise NotReady(f"--token-file: {file} cannot be read; check the path and its permissions") from None
-    if not token:
-        raise NotReady(f"--token-file: {file} is empty; put the token into it")
-    return token
+    )

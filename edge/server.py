@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -12,8 +11,9 @@ from google.protobuf.message import Message
 from edge.config import EdgeSettings
 from edge.ingest.ingester import failed, too_large
 from edge.node import EdgeNode
-from edgewise.errors import InvalidInput, NotReady, TooLarge
-from edgewise.rpc import Context, Service, run_until_stopped, start_server
+from edgewise.errors import InvalidInput, TooLarge
+from edgewise.place import read_secret
+from edgewise.rpc import Context, Service, check_exposure, run_until_stopped, start_server
 from edgewise.types import Completion, Ingested, Options, Privacy, Prompt, Query, Upload, Value
 from edgewise.v1 import edge_pb2, types_pb2
 from edgewise.wire import pack, pack_chunk, unpack
@@ -94,7 +94,6 @@ async def serve(
     data_dir: Path,
     address: str,
     *,
-    token: str,
     on_ready: Callable[[str], None],
     until_stdin_closes: bool = False,
 ) -> None:
@@ -102,8 +101,8 @@ async def serve(
 
     NotReady for an address that other machines can reach when there is no token.
     """
-    if not token and not _is_local(address):
-        raise NotReady(f"other machines can reach {address}; give --token-file, or use a loopback address")
+    token = "" if address.startswith("unix:") else read_secret(settings.token_file, "edge.token_file")
+    check_exposure(address, token)
     node = await EdgeNode.open(settings, data_dir)
     try:
         server, bound = await start_server([service(node)], address, token=token)
@@ -164,13 +163,3 @@ async def _uploads(
 def _check_size(message: Message) -> None:
     if message.ByteSize() > _MAX_TEXT_BYTES:
         raise TooLarge(f"the text exceeds {_MAX_TEXT_BYTES} bytes; shorten it")
-
-
-def _is_local(address: str) -> bool:
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

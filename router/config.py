@@ -19,7 +19,7 @@ class RouterSettings(Section):
     max_tokens: int = Field(default=96, ge=1, le=8192, description="Length of an answer when the caller sets none.")
     history_turns: int = Field(default=8, ge=0, le=100, description="Earlier turns that a prompt repeats at the most.")
     passages: int = Field(default=4, ge=1, le=20, description="Passages looked up for one question.")
-    sentences: int = Field(default=3, ge=1, le=40, description="Sentences of those passages that a prompt shows.")
+    sentences: int = Field(default=6, ge=1, le=40, description="Sentences of those passages that a prompt shows.")
     relevance: float = Field(
         default=0.40,
         ge=-1,

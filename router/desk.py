@@ -67,11 +67,12 @@ class Outcome:
 class Writer:
     """One side as a mode uses it."""
 
-    def __init__(self, author: Author, side: PlainSide, emit: Emit, options: Options) -> None:
+    def __init__(self, author: Author, side: PlainSide, emit: Emit, options: Options, *, held: bool) -> None:
         self._author: Author = author
         self._side = side
         self._emit = emit
         self._options = options
+        self._held = held
 
     async def write(self, prompt: Prompt, *, show: bool = True, max_tokens: int | None = None) -> Draft:
         """A draft, shown to the caller while it is being written unless `show` is false.
@@ -93,7 +94,7 @@ class Writer:
                     if show and part.text:
                         await self._emit(Token(answer_id=answer_id, author=self._author, text=part.text))
         except CloudUnavailable as error:
-            if show and text:
+            if show and text and not self._held:
                 raise BrokenOff(f"the cloud's answer broke off: {error.message}") from None
             raise
         if end is None:

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -53,7 +54,11 @@ def application(router: Router, embedder: Embedder, *, token: str, hosts: frozen
         Route("/healthz", door.health),
     ]
     return _Guard(
-        Starlette(routes=routes, exception_handlers={EdgewiseError: _refused, Exception: _failed}), token, hosts
+        Starlette(
+            routes=routes, exception_handlers={EdgewiseError: _refused, HTTPException: _unrouted, Exception: _failed}
+        ),
+        token,
+        hosts,
     )
 
 
@@ -270,6 +275,13 @@ async def _refused(_: Request, error: Exception) -> Response:
     if error.retry_after_s is not None:
         response.headers["retry-after"] = f"{error.retry_after_s:.0f}"
     return response
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _error(
+        error.status_code, "NotFound", f"there is no {request.method} here; /v1/models says what can be asked"
+    )
 
 
 async def _failed(_: Request, error: Exception) -> Response:

@@ -8,8 +8,11 @@ from contextlib import aclosing
 from edgewise.rpc import Context, Service
 from edgewise.types import Citations, Done, Event, Grade, Question, Retraction, Step, Token
 from edgewise.v1 import router_pb2
-from edgewise.wire import pack, pack_token, unpack
+from edgewise.wire import MAX_MESSAGE_BYTES, pack, pack_token, unpack
 from router.service import Origin, Router
+
+# A page ends early rather than outgrow a message; the next one begins after its last record.
+_PAGE_BYTES = MAX_MESSAGE_BYTES // 4
 
 
 class RouterServicer:
@@ -35,7 +38,12 @@ class RouterServicer:
             mode=request.mode,
             conversation_id=request.conversation_id,
         )
-        return router_pb2.ListRecordsResponse(records=[pack(record, router_pb2.Record) for record in records])
+        page = router_pb2.ListRecordsResponse()
+        for record in records:
+            page.records.append(pack(record, router_pb2.Record))
+            if page.ByteSize() > _PAGE_BYTES:
+                break
+        return page
 
     async def GetRecord(self, request: router_pb2.GetRecordRequest, _: Context) -> router_pb2.GetRecordResponse:
         record = await self._router.record(request.record_id)

@@ -182,8 +182,8 @@ class Router:
         cloud = Metered("cloud", Budgeted(Gated(self._cloud, self._policy), question.max_cost_usd), ledger)
         edge = MeteredEdge(self._edge, ledger)
         return Desk(
-            edge=Writer("edge", edge, emit, keys),
-            cloud=Writer("cloud", cloud, emit, keys),
+            edge=Writer("edge", edge, emit, keys, held=question.hold),
+            cloud=Writer("cloud", cloud, emit, keys, held=question.hold),
             local=edge,
             cache_key=keys.cache_key,
             emit=emit,
@@ -275,11 +275,13 @@ class Router:
 def checked(question: Question, default_mode: str) -> Question:
     """The question with its mode filled in; InvalidInput or TooLarge says what is wrong with it."""
     try:
-        size = len(question.text.encode())
+        size = sum(len(text.encode()) for text in (question.text, *(turn.text.value for turn in question.history)))
     except UnicodeEncodeError:
         raise InvalidInput("the question has lone surrogates, which no text has; send valid Unicode") from None
     if size > MAX_QUESTION_BYTES:
-        raise TooLarge(f"the question has {size} bytes, the limit is {MAX_QUESTION_BYTES}; ingest long texts instead")
+        raise TooLarge(
+            f"the question and its history have {size} bytes, the limit is {MAX_QUESTION_BYTES}; ingest long texts"
+        )
     if not question.text.strip():
         raise InvalidInput("the question is empty; send it as `text`")
     if question.history and question.conversation_id:
@@ -291,8 +293,8 @@ def checked(question: Question, default_mode: str) -> Question:
 
 def _again(record: Record, question: Question) -> tuple[Event, ...]:
     """The answer of a request that was finished before."""
-    if record.question != question.text:
-        raise InvalidInput(f"request_id {question.request_id} was used for another question; use a new one")
+    if (record.question, record.mode_asked) != (question.text, question.mode):
+        raise InvalidInput(f"request_id {question.request_id} was used for another question or mode; use a new one")
     key = record.record_id
     cited = (Citations(answer_id=key, passages=record.citations),) if record.citations else ()
     return Token(answer_id=key, author=record.author or "edge", text=record.answer), *cited, done(record, key)

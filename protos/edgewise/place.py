@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from edgewise.errors import NotReady
+
 
 def data_dir() -> Path:
     """Records, documents, the token and the socket. EDGEWISE_DATA_DIR wins over XDG_DATA_HOME."""
@@ -19,6 +21,19 @@ def cache_dir() -> Path:
 
 def config_dir() -> Path:
     return _xdg("XDG_CONFIG_HOME", ".config")
+
+
+def read_secret(file: Path | None, setting: str) -> str:
+    """The secret in a file; empty without a file, NotReady when it cannot be read or holds nothing."""
+    if file is None:
+        return ""
+    try:
+        secret = file.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise NotReady(f"{setting}: {file} cannot be read; check the path and its permissions") from None
+    if not secret:
+        raise NotReady(f"{setting}: {file} is empty; put the secret into it")
+    return secret
 
 
 def _xdg(variable: str, fallback: str) -> Path:

@@ -60,9 +60,9 @@ def _file() -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}") from None
-    unknown = sorted(set(content) - set(SECTIONS))
+    unknown = sorted(name for name, table in content.items() if name not in SECTIONS or not isinstance(table, dict))
     if unknown:
-        raise InvalidInput(f"{path}: unknown section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+        raise InvalidInput(f"{path}: unknown section {', '.join(unknown)}; there are the tables {', '.join(SECTIONS)}")
     return content
 
 

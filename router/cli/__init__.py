@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 
 import typer
 
-from edgewise.errors import EdgewiseError, InvalidInput
+from edgewise import exits
 from router.cli.asking import ask, chat
 from router.cli.daemon import status, stop, up
 from router.cli.documents import ingest
@@ -27,11 +27,5 @@ add_sides(app)
 
 
 def main() -> None:
-    """The entry point. Exit codes: 0 ok, 1 failure, 2 usage, 130 interrupt."""
-    try:
-        app(prog_name="edgewise")
-    except EdgewiseError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        sys.exit(2 if isinstance(error, InvalidInput) else 1)
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(130)
+    """The entry point."""
+    exits.main(partial(app, prog_name="edgewise"))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from edgewise import exits
 from edgewise.errors import EdgewiseError, InvalidInput
-from router.cli.local import AsJson, DataDir, EmbeddedCloud, as_given, client, data_directory, run
+from router.cli.local import AsJson, DataDir, EmbeddedCloud, as_given, client, data_directory
 
 if TYPE_CHECKING:
     from edgewise.client import Answer, Client
@@ -61,7 +62,7 @@ def ask(
             else:
                 await _show(edgewise, asked, steps=steps)
 
-    run(work())
+    exits.run(work())
 
 
 def chat(

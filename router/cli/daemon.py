@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgewise import exits
 from edgewise.errors import EdgeUnavailable, NotReady
-from router.cli.local import AsJson, DataDir, EmbeddedCloud, data_directory, is_owned, run, running_daemon
+from router.cli.local import AsJson, DataDir, EmbeddedCloud, data_directory, is_owned, running_daemon
 
 if TYPE_CHECKING:
     from edgewise.client import Daemon
@@ -60,7 +61,7 @@ def up(
                 print(f"ready grpc={daemon.grpc} http={daemon.http}", flush=True)
                 await asyncio.Event().wait()
 
-    run(work())
+    exits.run(work())
 
 
 def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
@@ -77,7 +78,7 @@ def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
             edge = await edgewise.edge_status()
         return {**daemon.model_dump(), "edge": edge.model_dump(mode="json")}
 
-    found = run(work())
+    found = exits.run(work())
     if as_json:
         print(json.dumps(found, indent=2))
         return

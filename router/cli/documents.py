@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgewise import exits
 from router.cli.asking import label
-from router.cli.local import AsJson, DataDir, client, data_directory, run
+from router.cli.local import AsJson, DataDir, client, data_directory
 
 if TYPE_CHECKING:
     from edgewise.types import Ingested, Privacy, Upload
@@ -44,7 +45,7 @@ def ingest(
                     progress.update(task, completed=len(done) + len(failed))
         return [*done, *failed]
 
-    results = run(work())
+    results = exits.run(work())
     _report(results, as_json=as_json)
     if any(result.status == "FAILED" for result in results):
         raise typer.Exit(1)

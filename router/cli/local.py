@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,8 +16,6 @@ from edgewise.errors import Conflict
 if TYPE_CHECKING:
     from edgewise.client import Client, Daemon
 
-T = TypeVar("T")
-
 DataDir = Annotated[
     Path | None, typer.Option(help="Records, documents and token; else EDGEWISE_DATA_DIR or the XDG place.")
 ]
@@ -26,14 +23,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program t
 EmbeddedCloud = Annotated[
     bool, typer.Option(help="Use the stand-in for a cloud (the edge's own weights) if no cloud is configured.")
 ]
-
-
-def run(work: Coroutine[object, object, T]) -> T:
-    """Runs a command's coroutine; Ctrl-C ends it with exit code 130."""
-    try:
-        return asyncio.run(work)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
 
 
 def data_directory(given: Path | None) -> Path:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgewise import exits
 from edgewise.errors import InvalidInput
 from router.cli.documents import files_in, uploads
-from router.cli.local import data_directory, run
+from router.cli.local import data_directory
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +44,7 @@ def compare(
     from router.compare.comparison import ALL_MODES
 
     chosen = ALL_MODES if modes == "all" else tuple(filter(None, modes.split(",")))
-    run(_compare(questions, out, chosen, docs or (), info_docs or (), limit, seed, embedded_cloud=embedded_cloud))
+    exits.run(_compare(questions, out, chosen, docs or (), info_docs or (), limit, seed, embedded_cloud=embedded_cloud))
 
 
 def report(
@@ -70,7 +71,7 @@ def demo(
     from router.compare.comparison import ALL_MODES
 
     docs, info_docs = (world.device_documents(),), (world.cloud_documents(),)
-    run(_compare(world.questions(), out, ALL_MODES, docs, info_docs, limit, 0, embedded_cloud=True))
+    exits.run(_compare(world.questions(), out, ALL_MODES, docs, info_docs, limit, 0, embedded_cloud=True))
 
 
 async def _compare(

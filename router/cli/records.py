@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from router.cli.local import AsJson, DataDir, as_given, client, data_directory, run
+from edgewise import exits
+from router.cli.local import AsJson, DataDir, as_given, client, data_directory
 
 if TYPE_CHECKING:
     from edgewise.types import Grade, Record
@@ -27,7 +28,7 @@ def log(
         async with client(data_directory(data_dir), records_only=True) as edgewise:
             return (await edgewise.record(record_id),) if record_id else await edgewise.records(limit=limit, mode=mode)
 
-    records = run(work())
+    records = exits.run(work())
     if as_json or record_id:
         import json
 
@@ -55,7 +56,7 @@ def grade(
         async with client(data_directory(data_dir), records_only=True) as edgewise:
             return await edgewise.grade(given)
 
-    kept = run(work())
+    kept = exits.run(work())
     print(f"{kept.grader} graded {kept.record_id}: {kept.score:g}")
 
 

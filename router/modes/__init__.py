@@ -21,7 +21,7 @@ from router.modes import (
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """`options` make variants, written `mode+option`. A mode with `sources` can know that it does not know."""
+    """Each of `options` makes a variant, `mode+option`. A mode with `sources` can know that it does not know."""
 
     answer: Callable[[Question, Desk], Awaitable[Outcome]]
     summary: str
@@ -45,10 +45,10 @@ def parse(name: str) -> tuple[str, frozenset[str]]:
     mode, *options = name.split("+")
     if mode not in MODES:
         raise InvalidInput(f"there is no mode `{mode[:60]}`; there are {', '.join(MODES)}")
-    unknown = sorted(set(options) - set(MODES[mode].options))
-    if unknown:
-        known = ", ".join(MODES[mode].options) or "none"
-        raise InvalidInput(f"{mode} has no option `{unknown[0][:60]}`; its options: {known}")
+    variant = "+".join(options)
+    if options and variant not in MODES[mode].options:
+        known = ", ".join(f"{mode}+{option}" for option in MODES[mode].options) or "none"
+        raise InvalidInput(f"{mode} has no variant `{variant[:60]}`; there are: {known}")
     return mode, frozenset(options)
 
 

@@ -292,16 +292,26 @@ def test_without_the_cloud_every_mode_answers_from_the_edge(
 
 
 @pytest.mark.parametrize("mode", ["cloud_only", "pre_arbitration"])
-@pytest.mark.parametrize("hold", [False, True])
-def test_nobody_takes_over_an_answer_that_broke_off(tried: Trying, mode: str, hold: bool) -> None:
+def test_nobody_takes_over_an_answer_that_broke_off(tried: Trying, mode: str) -> None:
     async def work(place: Place) -> None:
         events: list[Event] = []
         with pytest.raises(BrokenOff):
-            await collect(place.events(question(mode, hold=hold)), events)
-        assert [event.author for event in Heard(tuple(events)).tokens] == ([] if hold else ["cloud"])
+            await collect(place.events(question(mode)), events)
+        assert [event.author for event in Heard(tuple(events)).tokens] == ["cloud"]
         assert place.edge.prompts == []
         [record] = await place.records()
         assert (record.error, record.answer, record.cost_usd) == ("UNAVAILABLE", "", None)
+
+    tried(work, cloud=a_cloud(Say("Nobody sails", after=1, error=NO_CLOUD)), settings=TO_CLOUD)
+
+
+@pytest.mark.parametrize("mode", ["cloud_only", "pre_arbitration"])
+def test_an_answer_that_broke_off_unseen_is_the_edges_to_give(tried: Trying, mode: str) -> None:
+    async def work(place: Place) -> None:
+        heard = await place.ask(question(mode, hold=True))
+        assert {token.author for token in heard.tokens} == {"edge"}
+        assert (heard.done.author, heard.done.degraded) == ("edge", True)
+        assert heard.done.cost_usd is None
 
     tried(work, cloud=a_cloud(Say("Nobody sails", after=1, error=NO_CLOUD)), settings=TO_CLOUD)
 

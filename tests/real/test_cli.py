@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -171,13 +172,22 @@ def test_chat_on_a_terminal(daemon: Daemon, ctrl_c: bool) -> None:
             os.write(ours, f"{PARIS}\n".encode())
             assert "edge_only · edge" in read_until(ours, "\n> ")
             if ctrl_c:
-                process.send_signal(signal.SIGINT)
+                press_ctrl_c(process)
             else:
                 os.write(ours, b"\x04")
             assert process.wait(20) == (130 if ctrl_c else 0)
         finally:
             process.kill()
             os.close(ours)
+
+
+def press_ctrl_c(process: subprocess.Popen[bytes]) -> None:
+    """Until it is heard: a signal between readline's prompt and its select waits for the next key in CPython."""
+    limit = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < limit:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(1)
 
 
 def read_until(terminal: int, end: str) -> str:

@@ -78,7 +78,7 @@ def test_an_open_address_wants_a_token(environment: dict[str, str]) -> None:
 
 def test_a_bad_setting_is_an_error(environment: dict[str, str]) -> None:
     code, said = fail({**environment, "EDGEWISE_CLOUD__TIMEOUT_S": "soon"}, *SERVE, "127.0.0.1:0")
-    assert code == 1
+    assert code == 2
     assert said.startswith("error: cloud.timeout_s")
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cloud.config import CloudSettings, read_secret
+from cloud.config import CloudSettings
 from edgewise import settings
 from edgewise.errors import InvalidInput, NotReady
+from edgewise.place import read_secret
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,31 @@
+"""How a command ends: 0 ok, 1 failure, 2 usage, 130 interrupt. The same for the program and for its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
+
+from edgewise.errors import EdgewiseError, InvalidInput
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[object, object, T]) -> T:
+    """Runs a command's coroutine; Ctrl-C ends the process with 130, after the coroutine has cleaned up."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def main(command_line: Callable[[], object]) -> None:
+    """Runs a command line; an EdgewiseError is its message, in one line, and an exit code."""
+    try:
+        command_line()
+    except EdgewiseError as error:
+        print("error: " + error.message.replace("\n", "; "), file=sys.stderr)  # noqa: T201 - for whoever called us
+        sys.exit(2 if isinstance(error, InvalidInput) else 1)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)
