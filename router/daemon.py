@@ -115,6 +115,7 @@ async def _http_server(app: ASGIApp, address: str, grace_s: float) -> AsyncItera
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen()
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
@@ -126,7 +127,7 @@ async def _http_server(app: ASGIApp, address: str, grace_s: float) -> AsyncItera
     http_server = _HttpServer(config)
     running = asyncio.create_task(http_server.serve(sockets=[listener]))
     try:
-        # The listener is bound already: what connects before the server has started waits in the kernel's queue.
+        # It listens already: what connects before the server has started waits in the kernel's queue.
         bound_host, bound_port = listener.getsockname()[:2]
         yield f"[{bound_host}]:{bound_port}" if ":" in bound_host else f"{bound_host}:{bound_port}"
     finally:

@@ -87,15 +87,11 @@ def test_sources_are_named(daemon: Daemon) -> None:
 def test_bad_questions(daemon: Daemon) -> None:
     place = daemon.data_dir
     fails(2, "edge_only, cloud_only", "ask", "x", "--mode", "best", data_dir=place)
-    fails(2, "no option `wings`", "ask", "x", "--mode", "edge_only+wings", data_dir=place)
     fails(2, "empty", "ask", "", data_dir=place)
-    fails(2, "empty", "ask", "-", data_dir=place, stdin=" \n")
     fails(2, "UTF-8", "ask", "-", data_dir=place, stdin=b"caf\xe9")
     fails(2, "conversation_id", "ask", "x", "--conversation", "c" * 201, data_dir=place)
     fails(2, "limit is", "ask", "-", data_dir=place, stdin="x" * 10_000_000)
-    fails(2, "Missing argument", "ask", data_dir=place)
     fails(1, "may leave", "ask", PARIS, "--private", "--mode", "cloud_only", data_dir=place)
-    fails(1, "max_latency_s", "ask", PARIS, "--max-latency-s", "0.001", data_dir=place)
     fails(1, "max_cost_usd", "ask", PARIS, "--max-cost-usd", "0", "--mode", "cloud_only", data_dir=place)
 
 
@@ -128,7 +124,6 @@ def test_a_record_is_shown_and_graded(daemon: Daemon) -> None:
     edgewise("ask", PARIS, "--mode", "cloud_only", data_dir=daemon.data_dir)
     key = newest(daemon).record_id
     fails(2, "`up`, `down`", "grade", key, "1.5", data_dir=daemon.data_dir)
-    fails(2, "grader", "grade", key, "1", "--grader", "g" * 201, data_dir=daemon.data_dir)
     fails(1, "no record", "grade", "nothing", "up", data_dir=daemon.data_dir)
     assert edgewise("grade", key, "up", "--grader", "ada", data_dir=daemon.data_dir).returncode == 0
     assert edgewise("grade", key, "0.5", "--comment", "so so", data_dir=daemon.data_dir).returncode == 0
