@@ -42,6 +42,12 @@ def check_places(data_dir: Path, *addresses: str) -> None:
         _loopback(address)
 
 
+def check_free(*addresses: str) -> None:
+    """Conflict for an address that somebody else has; said before models are loaded for nothing, too."""
+    for address in addresses:
+        _listener(address).close()
+
+
 @asynccontextmanager
 async def serving(
     stack: Stack, data_dir: Path, grpc_address: str, http_address: str, *, auth: bool, grace_s: float
@@ -109,18 +115,7 @@ def until_sigterm() -> Iterator[None]:
 
 @asynccontextmanager
 async def _http_server(app: ASGIApp, address: str, grace_s: float) -> AsyncIterator[str]:
-    host, port = _host_and_port(_loopback(address))
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise Conflict(f"{address} is in use; stop what listens there, or give another --http-address") from None
-        raise NotReady(f"cannot listen on {address}: {error.strerror}") from None
+    listener = _listener(address)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=max(int(grace_s), 1)
     )
@@ -142,6 +137,23 @@ class _HttpServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals are for the whole daemon, not for its HTTP part."""
         yield
+
+
+def _listener(address: str) -> socket.socket:
+    host, port = _host_and_port(_loopback(address))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            what = f"{address} is in use; stop what listens there, or give another --grpc-address or --http-address"
+            raise Conflict(what) from None
+        raise NotReady(f"cannot listen on {address}: {error.strerror}") from None
+    return listener
 
 
 def _loopback(address: str) -> str:

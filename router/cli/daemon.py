@@ -41,7 +41,7 @@ def up(
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
     async def work() -> None:
-        from router.daemon import check_places, serving, until_sigterm
+        from router.daemon import check_free, check_places, serving, until_sigterm
         from router.owner import Ownership
         from router.wiring import Settings, open_stack
 
@@ -50,6 +50,7 @@ def up(
         settings = Settings.load()
         grace_s = settings.router.stop_grace_s
         with Ownership(directory), until_sigterm():
+            check_free(grpc_address, http_address)
             async with (
                 open_stack(settings, directory, embedded_cloud=embedded_cloud, corpora=corpus or ()) as stack,
                 serving(stack, directory, grpc_address, http_address, auth=not no_auth, grace_s=grace_s) as daemon,
