@@ -18,6 +18,12 @@ def percent_interval(interval: Interval) -> str:
     return f"{100 * interval.mean:.0f} % ({100 * interval.lo:.0f}–{100 * interval.hi:.0f})"
 
 
+def points(difference: float) -> str:
+    """A difference of shares in whole percentage points, signed unless it is none."""
+    rounded = round(100 * difference)
+    return f"{rounded:+d}" if rounded else "0"
+
+
 def dollars(value: float | None) -> str:
     """An amount, with two significant digits where it is small: costs of single answers are tiny."""
     if value is None:

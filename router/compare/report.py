@@ -69,7 +69,7 @@ def render(summary: Summary, questions: Sequence[Graded], rows: Sequence[Row]) -
 def difference(metric: Metric, value: float) -> str:
     """A difference between two modes, with its sign and in the unit of its metric."""
     if metric in {"accuracy", "f1"}:
-        return f"{100 * value:+.0f} points"
+        return f"{figures.points(value)} points"
     sign = "−" if value < 0 else "+"
     return sign + (figures.dollars(abs(value)) if metric == "cost_usd" else figures.seconds(abs(value)))
 

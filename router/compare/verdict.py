@@ -28,7 +28,9 @@ def verdict(summary: Summary) -> list[str]:
 
 
 def _against_baseline(summary: Summary, pair: PairSummary) -> str:
-    points = f"difference {100 * pair.diff:+.0f} points, 95 % {100 * pair.lo:+.0f} to {100 * pair.hi:+.0f}"
+    points = (
+        f"difference {figures.points(pair.diff)} points, 95 % {figures.points(pair.lo)} to {figures.points(pair.hi)}"
+    )
     where = f"On the {pair.n} questions that both were asked, {pair.a}"
     money = _share_of_cost(summary, pair)
     if pair.p_holm < _ALPHA:
