@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from router.compare import figures
 from router.compare.figures import p_value, percent, percent_interval, seconds
 from router.compare.summary import PairSummary, Summary
 
