@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from cloud.config import BackendName, CloudSettings
-from edgewise import exits, place, settings
+from edgewise import exits
 
-cloud_app = typer.Typer(no_args_is_help=True, help="The cloud gateway: a large model behind a gate.")
+Backend = Literal["openai_compatible", "llama", "replay"]
+
+cloud_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The cloud gateway: a large model behind a gate."
+)
 
 
 @cloud_app.callback()
@@ -23,7 +26,7 @@ def serve(
     *,
     address: Annotated[str, typer.Option(help="HOST:PORT (port 0 picks one) or unix:PATH.")] = "127.0.0.1:50052",
     data_dir: Annotated[Path | None, typer.Option(help="Where the gateway keeps its corpora.")] = None,
-    backend: Annotated[BackendName | None, typer.Option(help="What answers; else cloud.backend.")] = None,
+    backend: Annotated[Backend | None, typer.Option(help="What answers; else cloud.backend.")] = None,
     corpus: Annotated[list[Path] | None, typer.Option(help="File or directory for cloud info; repeatable.")] = None,
     token_file: Annotated[
         Path | None, typer.Option(help="File with the token that callers over TCP must send.")
@@ -34,12 +37,14 @@ def serve(
 ) -> None:
     """Serve CloudService; prints `ready grpc=ADDRESS` when it can answer, and stops on SIGTERM."""
     flags = {"backend": backend, "corpora": tuple(corpus) if corpus else None, "token_file": token_file}
+    from cloud.config import CloudSettings
     from cloud.server import serve as serve_gateway
+    from edgewise import settings
 
     exits.run(
         serve_gateway(
             settings.load(CloudSettings, flags),
-            data_dir or place.data_dir(),
+            data_dir or settings.data_dir(),
             address,
             on_ready=lambda bound: typer.echo(f"ready grpc={bound}"),
             until_stdin_closes=until_stdin_closes,

@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from edge.config import EdgeSettings
-from edgewise import exits, place, settings
+from edgewise import exits
 
-edge_app = typer.Typer(no_args_is_help=True, help="The edge node: a small model that knows your files.")
+edge_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The edge node: a small model that knows your files."
+)
 
 
 @edge_app.callback()
@@ -26,12 +27,14 @@ def serve(
     until_stdin_closes: Annotated[bool, typer.Option(help="Stop when standard input ends.")] = False,
 ) -> None:
     """Serve EdgeService; prints `ready grpc=ADDRESS` when it can answer, and stops on SIGTERM."""
+    from edge.config import EdgeSettings
     from edge.server import serve as serve_node
+    from edgewise import settings
 
     exits.run(
         serve_node(
             settings.load(EdgeSettings, {"token_file": token_file}),
-            data_dir or place.data_dir(),
+            data_dir or settings.data_dir(),
             address,
             on_ready=lambda bound: typer.echo(f"ready grpc={bound}"),
             until_stdin_closes=until_stdin_closes,

@@ -12,7 +12,9 @@ from rich.table import Column, Table
 
 from edge import models
 
-models_app = typer.Typer(no_args_is_help=True, help="The models of this device: list, pull, verify.")
+models_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The models of this device: list, pull, verify."
+)
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Models; all if none is named.")]
 

@@ -6,8 +6,10 @@ A value is kept whole as JSON beside the columns that it is looked up by, so tha
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -68,6 +70,7 @@ class Log:
         """`url` as SQLAlchemy takes it, such as `sqlite:////var/lib/edgewise/records.db`."""
         engine = sql.create_engine(url)
         if engine.dialect.name == "sqlite":
+            await asyncio.to_thread(_make_private, engine.url.database)
             sql.event.listen(engine, "connect", _tune_sqlite)
         log = Log(engine, ThreadPoolExecutor(1, thread_name_prefix="log"))
         try:
@@ -210,6 +213,13 @@ def _turns(record: Record) -> tuple[Turn, Turn]:
         return Turn.model_validate({"role": role, "text": Text(value=value, label=record.privacy)})
 
     return turn("user", record.question), turn("assistant", record.answer)
+
+
+def _make_private(database: str | None) -> None:
+    """What was asked is nobody else's business; SQLite gives its other files the permissions of this one."""
+    if database:
+        with suppress(OSError):  # SQLite says better what is wrong
+            os.close(os.open(database, os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _tune_sqlite(connection: object, _: object) -> None:

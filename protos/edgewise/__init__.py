@@ -9,10 +9,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edgewise.client import Answer, Client
     from edgewise.errors import EdgewiseError
-    from edgewise.types import Done, Event, Grade, Passage, Privacy, Question, Record, Sampling, Step, Token, Upload
+    from edgewise.types import (
+        Citations,
+        Done,
+        Event,
+        Grade,
+        Passage,
+        Privacy,
+        Question,
+        Record,
+        Retraction,
+        Sampling,
+        Step,
+        Token,
+        Upload,
+    )
 
 __all__ = [
     "Answer",
+    "Citations",
     "Client",
     "Done",
     "EdgewiseError",
@@ -22,6 +37,7 @@ __all__ = [
     "Privacy",
     "Question",
     "Record",
+    "Retraction",
     "Sampling",
     "Step",
     "Token",

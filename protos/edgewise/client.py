@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import Message
 from pydantic import ValidationError
 
-from edgewise import place
+from edgewise import settings
 from edgewise.errors import EdgeUnavailable, Internal
 from edgewise.rpc import open_channel
 from edgewise.types import (
@@ -93,7 +93,7 @@ class Client:
     @classmethod
     def local(cls, data_dir: Path | None = None) -> Self:
         """A client of the daemon on this machine, over its Unix socket; EdgeUnavailable when none runs."""
-        directory = data_dir or place.data_dir()
+        directory = data_dir or settings.data_dir()
         daemon = Daemon.of(directory)
         if daemon is None:
             raise EdgeUnavailable(f"no daemon owns {directory}; start one with `edgewise up`")

@@ -25,7 +25,7 @@ def main(command_line: Callable[[], object]) -> None:
     try:
         command_line()
     except EdgewiseError as error:
-        print("error: " + error.message.replace("\n", "; "), file=sys.stderr)  # noqa: T201 - for whoever called us
+        print("error: " + error.message.replace(":\n", ": ").replace("\n", "; "), file=sys.stderr)  # noqa: T201 - for whoever called us
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(130)

@@ -71,8 +71,12 @@ else:
     _Interceptor = grpc.aio.ServerInterceptor  # generic in the type stubs only
 
 
+# Whether a server is well, and what it can be asked, is no secret.
+_OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
+
+
 class _Token(_Interceptor):
-    """Refuses every call but health checks without `authorization: Bearer TOKEN`, before a byte of its body is read."""
+    """Refuses calls without `authorization: Bearer TOKEN` before a byte of their body is read; health is open."""
 
     def __init__(self, token: str) -> None:
         self._wanted = f"Bearer {token}".encode()
@@ -84,9 +88,9 @@ class _Token(_Interceptor):
     ) -> grpc.RpcMethodHandler[Any, Any]:
         given = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
         given_bytes = given if isinstance(given, bytes) else given.encode()
-        is_health = handler_call_details.method.startswith("/grpc.health.v1.")
+        is_open = handler_call_details.method.startswith(_OPEN)
         handler = await continuation(handler_call_details)
-        if is_health or hmac.compare_digest(given_bytes, self._wanted):
+        if is_open or hmac.compare_digest(given_bytes, self._wanted):
             return handler
         return _refusal(handler)
 

@@ -52,6 +52,16 @@ def load(section_type: type[SectionT], flags: Mapping[str, object] | None = None
         raise InvalidInput("\n".join(faults)) from None
 
 
+def data_dir() -> Path:
+    """Where records and documents are: EDGEWISE_DATA_DIR, then `data_dir` of the file, then the XDG place."""
+    given = _file().get("data_dir")
+    if "EDGEWISE_DATA_DIR" in os.environ or given is None:
+        return place.data_dir()
+    if not isinstance(given, str) or not given.strip():
+        raise InvalidInput(f"{config_file()}: data_dir must be a path in quotes")
+    return Path(given).expanduser()
+
+
 def _file() -> dict[str, Any]:
     path = config_file()
     try:
@@ -60,9 +70,15 @@ def _file() -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}") from None
-    unknown = sorted(name for name, table in content.items() if name not in SECTIONS or not isinstance(table, dict))
+    unknown = sorted(
+        name
+        for name, table in content.items()
+        if name != "data_dir" and not (name in SECTIONS and isinstance(table, dict))
+    )
     if unknown:
-        raise InvalidInput(f"{path}: unknown section {', '.join(unknown)}; there are the tables {', '.join(SECTIONS)}")
+        raise InvalidInput(
+            f"{path}: unknown section {', '.join(unknown)}; there are data_dir and the tables {', '.join(SECTIONS)}"
+        )
     return content
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgewise import place
 from edgewise.errors import Conflict
 
 if TYPE_CHECKING:
@@ -26,7 +25,9 @@ EmbeddedCloud = Annotated[
 
 
 def data_directory(given: Path | None) -> Path:
-    return (given or place.data_dir()).expanduser().absolute()
+    from edgewise import settings
+
+    return (given or settings.data_dir()).expanduser().absolute()
 
 
 def running_daemon(data_dir: Path) -> Daemon | None:

@@ -20,7 +20,7 @@ _BRIEFLY = {
 
 
 def print_table(console: Console, summary: Summary) -> None:
-    """Prints the table, the verdict and what to keep in mind. Readable from 100 columns on."""
+    """Prints the table, the verdict and what to keep in mind. Readable from 80 columns on."""
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"What the note predicts, and what {summary.environment.questions} questions measured",
@@ -29,10 +29,9 @@ def print_table(console: Console, summary: Summary) -> None:
         pad_edge=False,
     )
     table.add_column("mode", no_wrap=True)
-    table.add_column("", style="dim", no_wrap=True)
-    table.add_column("accuracy (95 %), n", no_wrap=True)
+    table.add_column("accuracy (95 %), n")
     table.add_column("cost of 1,000", no_wrap=True)
-    table.add_column("latency p50 / p95", no_wrap=True)
+    table.add_column("latency p50/p95", no_wrap=True)
     for mode in in_order_of_the_note(list(summary.modes)):
         _add(table, mode, summary)
     console.print(table)
@@ -43,20 +42,13 @@ def print_table(console: Console, summary: Summary) -> None:
 
 
 def _add(table: Table, mode: str, summary: Summary) -> None:
-    found = summary.modes[mode]
-    note = prediction(mode)
-    name, plus, option = mode.partition("+")
+    found, note = summary.modes[mode], prediction(mode)
+    table.add_row(f"[bold]{mode}[/bold]")
     if note:
-        accuracy = _BRIEFLY.get(name, note.accuracy)
-        table.add_row(f"[bold]{name}[/bold]", "predicted", accuracy, note.cost, note.latency, style="dim")
-        name = f"  {plus}{option}" if option else ""
-    measured = [
-        "measured",
-        _accuracy(found),
-        _cost(mode, summary),
-        figures.seconds_pair(found.latency_s),
-    ]
-    table.add_row(name if note else f"[bold]{mode}[/bold]", *measured, end_section=True)
+        accuracy = _BRIEFLY.get(mode.partition("+")[0], note.accuracy)
+        table.add_row("  predicted", accuracy, note.cost, note.latency, style="dim")
+    latency = figures.seconds_pair(found.latency_s)
+    table.add_row("  measured", _accuracy(found), _cost(mode, summary), latency, end_section=True)
 
 
 def _cost(mode: str, summary: Summary) -> str:

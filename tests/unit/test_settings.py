@@ -100,3 +100,19 @@ def test_a_secret_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_setting_says_what_it_is() -> None:
     for section in (RouterSettings, PrivacySettings):
         assert [key for key, field in section.model_fields.items() if not field.description] == []
+
+
+def test_the_data_directory_comes_from_the_environment_then_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "edgewise.toml"
+    file.write_text('data_dir = "/somewhere/else"\n', encoding="utf-8")
+    monkeypatch.setenv("EDGEWISE_CONFIG", str(file))
+    monkeypatch.delenv("EDGEWISE_DATA_DIR", raising=False)
+    assert settings.data_dir() == Path("/somewhere/else")
+    monkeypatch.setenv("EDGEWISE_DATA_DIR", str(tmp_path))
+    assert settings.data_dir() == tmp_path
+    monkeypatch.delenv("EDGEWISE_DATA_DIR")
+    file.write_text("data_dir = 3\n", encoding="utf-8")
+    with pytest.raises(InvalidInput, match="data_dir must be a path"):
+        settings.data_dir()

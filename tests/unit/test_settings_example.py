@@ -26,6 +26,9 @@ HEAD = """\
 # Every setting of Edgewise with its default, if it has one. Copy what you change into ~/.config/edgewise/edgewise.toml,
 # or into a file that EDGEWISE_CONFIG names. The environment (EDGEWISE_EDGE__THREADS=4) wins over the file, a flag over
 # both. Keys that are not listed here are refused.
+
+# Records, documents and the token; EDGEWISE_DATA_DIR and --data-dir win over it.
+#data_dir = "~/.local/share/edgewise"
 """
 
 
