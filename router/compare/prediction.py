@@ -44,8 +44,9 @@ _NOTE = {
 
 
 def prediction(mode: str) -> Prediction | None:
-    """The note's column for a mode or a variant of it; None for a mode that the note does not have, such as `auto`."""
-    return _NOTE.get(mode.partition("+")[0])
+    """The note's column for a mode or a variant of it; None for what it does not have: `auto`, or one model with RAG."""
+    name, *options = mode.split("+")
+    return None if "rag" in options else _NOTE.get(name)
 
 
 def in_order_of_the_note(modes: list[str]) -> list[str]:
