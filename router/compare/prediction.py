@@ -44,7 +44,7 @@ _NOTE = {
 
 
 def prediction(mode: str) -> Prediction | None:
-    """The note's column for a mode or a variant of it; None for what it does not have: `auto`, or one model with RAG."""
+    """The note's column for a mode or a variant of it; None for what it lacks: `auto`, or one model with RAG."""
     name, *options = mode.split("+")
     return None if "rag" in options else _NOTE.get(name)
 
