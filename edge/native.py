@@ -52,10 +52,6 @@ class Flag:
     def raise_(self) -> None:
         self._letter[0] = b"!"
 
-    @property
-    def raised(self) -> bool:
-        return bool(self._letter.value)
-
 
 class Vocabulary:
     """Text to tokens and back; safe to use from several threads at once, until the model is closed."""

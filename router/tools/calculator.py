@@ -33,7 +33,7 @@ async def run(question: Question, passages: Sequence[Passage], desk: Desk) -> Fo
     try:
         value = evaluate(expression)
     except ValueError as error:
-        return Found(draft.text.derive(f"the calculator: {error}"), ok=False)
+        return Found(draft.text.derive(f"the calculator: {error}"))
     return Found(draft.text.derive(f"{expression} = {value:.10g}"), fact=True)
 
 

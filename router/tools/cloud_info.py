@@ -15,5 +15,5 @@ async def run(question: Question, _: Sequence[Passage], desk: Desk) -> Found:
         passages = await desk.cloud.retrieve(desk.cloud_query(question))
     except CLOUD_CANNOT as error:
         note = Text.ours(f"the cloud library: not available, {error.message}")
-        return Found(note, ok=False, without=error.message)
+        return Found(note, without=error.message)
     return found(passages, desk, "the cloud library")

@@ -18,5 +18,5 @@ def found(passages: tuple[Passage, ...], desk: Desk, where: str) -> Found:
     """The relevant ones of some passages, and a note of how many there are."""
     relevant = tuple(passage for passage in passages if passage.score >= desk.settings.relevance)
     if not relevant:
-        return Found(Text.ours(f"{where}: nothing relevant"), ok=False)
+        return Found(Text.ours(f"{where}: nothing relevant"))
     return Found(Text.ours(f"{where}: {len(relevant)} relevant passages"), relevant)
