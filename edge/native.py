@@ -319,8 +319,8 @@ class _Log:
 @lru_cache(maxsize=1)
 def _start() -> _Log:
     """Initialise llama.cpp, once a process."""
-    # OpenMP reads this when it is loaded. Threads that spin while they wait collapse as soon as other programs want the
-    # cores: measured as five times slower.
+    # OpenMP reads this when it is loaded. Threads that spin while they wait are faster on an idle machine, and collapse
+    # beside other programs: an answer took three to seven times as long. A device is seldom idle.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from llama_cpp import llama_cpp as llama
 

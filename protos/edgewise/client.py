@@ -6,7 +6,8 @@ async with Client.local() as edgewise:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
@@ -108,7 +109,7 @@ class Client:
     async def close(self) -> None:
         await self._channel.close(None)
 
-    async def ask(self, question: Question, timeout: float | None = None) -> AsyncIterator[Event]:
+    async def ask(self, question: Question, timeout: float | None = None) -> AsyncGenerator[Event]:
         """The events of one answer; the last is Done. Closing the iterator cancels the answer."""
         request = pack(question, router_pb2.AskRequest)
         call = self._router.Ask(request, metadata=self._metadata, timeout=timeout)
@@ -125,19 +126,20 @@ class Client:
         text: dict[str, str] = {}
         citations: dict[str, tuple[Passage, ...]] = {}
         steps: list[Step] = []
-        async for event in self.ask(question, timeout):
-            match event:
-                case Token():
-                    text[event.answer_id] = text.get(event.answer_id, "") + event.text
-                case Citations():
-                    citations[event.answer_id] = event.passages
-                case Step():
-                    steps.append(event)
-                case Retraction():
-                    text.pop(event.answer_id, None)
-                case Done():
-                    key = event.answer_id
-                    return Answer(text.get(key, ""), event, citations.get(key, ()), tuple(steps))
+        async with aclosing(self.ask(question, timeout)) as events:
+            async for event in events:
+                match event:
+                    case Token():
+                        text[event.answer_id] = text.get(event.answer_id, "") + event.text
+                    case Citations():
+                        citations[event.answer_id] = event.passages
+                    case Step():
+                        steps.append(event)
+                    case Retraction():
+                        text.pop(event.answer_id, None)
+                    case Done():
+                        key = event.answer_id
+                        return Answer(text.get(key, ""), event, citations.get(key, ()), tuple(steps))
         raise Internal("the answer ended without a `done`; report this with the daemon's log")
 
     async def modes(self) -> tuple[ModeInfo, ...]:

@@ -41,14 +41,6 @@ def thousand_questions(interval: Interval) -> str:
     return dollars(None if interval.mean is None else 1000 * interval.mean)
 
 
-def thousand_questions_interval(interval: Interval) -> str:
-    if interval.mean is None or interval.lo is None or interval.hi is None:
-        return UNKNOWN
-    if interval.lo == interval.hi:
-        return thousand_questions(interval)
-    return f"{thousand_questions(interval)} ({dollars(1000 * interval.lo)}–{dollars(1000 * interval.hi)})"
-
-
 def seconds(value: float | None) -> str:
     if value is None:
         return UNKNOWN

@@ -94,7 +94,7 @@ def test_who_leaves_frees_the_edge(daemon: Daemon) -> None:
         async with daemon.client() as client:
             events = client.ask(STORY)
             assert isinstance(await anext(events), Token)
-            await events.aclose()  # type: ignore[attr-defined]  # it is an async generator, typed as an iterator
+            await events.aclose()
             await client.answer(Question(text=PARIS, mode="edge_only"))
             assert (await client.edge_status()).queued == 0
             later, left = await client.records(limit=2)
