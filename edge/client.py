@@ -114,6 +114,11 @@ class EdgeClient:
         """Forget a document; NotFound when there is none."""
         await self._unary(self._stub.DeleteDocument, edge_pb2.DeleteDocumentRequest(document_id=document_id))
 
+    async def load_adapter(self, name: str) -> str:
+        """Make this adapter the one of all requests that name none, and return its hash; "" takes it out."""
+        reply = await self._unary(self._stub.LoadAdapter, edge_pb2.LoadAdapterRequest(name=name))
+        return str(reply.adapter_hash)
+
     async def status(self) -> SideStatus:
         reply = await self._unary(self._stub.GetStatus, edge_pb2.EdgeServiceGetStatusRequest())
         return unpack(reply.status, SideStatus)

@@ -78,6 +78,9 @@ class EdgeNode:
     async def tokenize(self, text: str) -> tuple[int, ...]:
         return await self._engine.tokenize(text)
 
+    async def load_adapter(self, name: str) -> str:
+        return await self._engine.load_adapter(name)
+
     async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
         """One L2-normalised vector a text, of any length."""
         if not all(text.strip() for text in texts):
@@ -100,7 +103,7 @@ class EdgeNode:
         await self._store.delete(document_id)
 
     async def status(self) -> SideStatus:
-        info = self._engine.info
+        info, load = self._engine.info, self._engine.load
         documents, passages = await self._store.counts()
         return SideStatus(
             ready=True,
@@ -111,7 +114,11 @@ class EdgeNode:
             parameters=info.parameters,
             documents=documents,
             passages=passages,
-            queued=self._engine.queued,
+            queued=load.queued,
+            running=load.running,
+            capabilities=info.capabilities,
+            adapter=load.adapter,
+            adapters=load.adapters,
         )
 
     @property
@@ -135,8 +142,8 @@ async def _open_engine(settings: EdgeSettings, opened: AsyncExitStack) -> Engine
         assert settings.replay_file is not None
         engine = await ReplayEngine.open(settings.replay_file, latency_scale=settings.latency_scale)
     else:
-        from edge import selftest
-        from edge.llama import LlamaEngine
+        from edge.llama import selftest
+        from edge.llama.engine import LlamaEngine
 
         path = await asyncio.to_thread(models.locate, settings.model)
         await selftest.check(path)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge.engine import EngineInfo
+from edge.engine import EngineInfo, Load, check_capable, lacks
 from edgewise.errors import InvalidInput, NotFound, NotReady
 from edgewise.keys import question_hash
 from edgewise.types import Chunk, Completion, CostBasis, Options, Prompt, Scores, Timings, Tokens
@@ -89,11 +89,12 @@ class ReplayEngine:
         return self._info
 
     @property
-    def queued(self) -> int:
-        return 0
+    def load(self) -> Load:
+        return Load()
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         """NotFound names the keys under which nothing is recorded. Sampling has no say in what was recorded."""
+        check_capable(self._info, options)
         recording = self._find(prompt, options)
         pieces = [piece for piece in _PIECE.findall(recording.answer) if piece]
         pause_s = (recording.latency_s or 0.0) * self._scale / max(len(pieces), 1)
@@ -117,11 +118,15 @@ class ReplayEngine:
 
     async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
         """Always NotReady: a recording has no probabilities of other texts."""
-        raise NotReady("recorded answers cannot score other texts; set edge.engine to one that runs a model")
+        raise lacks(self._info, "score")
 
     async def tokenize(self, text: str) -> tuple[int, ...]:
         """Always NotReady: a recording has no tokenizer."""
-        raise NotReady("recorded answers come without a tokenizer; set edge.engine to one that runs a model")
+        raise lacks(self._info, "tokenize")
+
+    async def load_adapter(self, name: str) -> str:
+        """Always NotReady: a recording has no weights to adapt."""
+        raise lacks(self._info, "adapters")
 
     async def close(self) -> None:
         return

@@ -78,6 +78,10 @@ class EdgeServicer:
         await self._node.delete_document(request.document_id)
         return edge_pb2.DeleteDocumentResponse()
 
+    async def LoadAdapter(self, request: edge_pb2.LoadAdapterRequest, _: Context) -> edge_pb2.LoadAdapterResponse:
+        adapter_hash = await self._node.load_adapter(request.name)
+        return edge_pb2.LoadAdapterResponse(adapter=request.name, adapter_hash=adapter_hash)
+
     async def GetStatus(
         self, _request: edge_pb2.EdgeServiceGetStatusRequest, _: Context
     ) -> edge_pb2.EdgeServiceGetStatusResponse:

@@ -11,7 +11,7 @@ from cloud.backends.priced import Priced
 from cloud.config import CloudSettings
 from cloud.prices import NOTIONAL
 from edge import models
-from edge.llama import LlamaEngine
+from edge.llama.engine import LlamaEngine
 from edgewise.types import CostBasis
 
 

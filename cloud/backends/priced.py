@@ -40,7 +40,7 @@ class Priced:
             label=self._label,
             context_tokens=info.context_tokens,
             parameters=self._parameters,
-            queued=self._engine.queued,
+            queued=self._engine.load.queued,
             usd_per_mtok_prompt=self._price.usd_per_mtok_prompt if self._price else None,
             usd_per_mtok_completion=self._price.usd_per_mtok_completion if self._price else None,
             cost_basis=self._basis,

@@ -43,12 +43,22 @@ class Options(Value):
 
     A side may reuse what it has cached (KV entries, say) only between calls of one `cache_key`; that keeps the modes of
     a comparison from helping each other. A replay looks a recording up by `question_id` or `question_hash`.
+
+    The answer obeys `response_schema`, a JSON Schema as text, or `grammar`, a GBNF grammar; not both. `adapter` names a
+    LoRA that the edge has; empty, it is the one that the edge has loaded. `timeout_s` counts from the call, waiting
+    included. `surprisal` asks for `Completion.prompt_surprisal`. A side that cannot do what is asked refuses.
     """
 
     sampling: Sampling = Sampling()
     cache_key: str = ""
     question_id: str = ""
     question_hash: str = ""
+    priority: Literal["interactive", "batch"] = "interactive"
+    timeout_s: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+    response_schema: str = Field(default="", max_length=65_536)
+    grammar: str = Field(default="", max_length=65_536)
+    adapter: str = Field(default="", max_length=100)
+    surprisal: bool = False
 
 
 class Tokens(Value):
@@ -83,14 +93,23 @@ class CostBasis(StrEnum):
 
 
 class Chunk(Value):
-    """Some generated text, and the natural-log probability of each token in it (none if the backend gives none)."""
+    """Some generated text, and of each token in it what the backend knows (nothing, if it gives nothing).
+
+    `logprobs` are natural-log probabilities, `entropies` those of the whole distribution in nats, `margins` the
+    difference between the log-probabilities of the two likeliest tokens: all before temperature and grammar.
+    """
 
     text: str
     logprobs: tuple[float, ...] = ()
+    entropies: tuple[float, ...] = ()
+    margins: tuple[float, ...] = ()
 
 
 class Completion(Value):
-    """The end of a generation. `flops` is 2 x parameters x tokens, None where the parameter count is unknown."""
+    """The end of a generation. `flops` is 2 x parameters x tokens, None where the parameter count is unknown.
+
+    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text.
+    """
 
     finish_reason: FinishReason
     tokens: Tokens
@@ -100,6 +119,8 @@ class Completion(Value):
     cost_usd: float | None = None
     cost_basis: CostBasis | None = None
     flops: float | None = None
+    adapter: str = ""
+    prompt_surprisal: float | None = None
 
 
 class Scores(Value):
@@ -174,7 +195,11 @@ class Ingested(Value):
 
 
 class SideStatus(Value):
-    """What a side is and how it does. `label` says in words what answers (a stand-in calls itself one)."""
+    """What a side is and how it does. `label` says in words what answers (a stand-in calls itself one).
+
+    `capabilities` are what it can do beyond generating: logprobs, score, tokenize, grammar, adapters, surprisal.
+    `restarts` counts how often it has died and was started again, the last time because of `reason`.
+    """
 
     ready: bool
     model: str = ""
@@ -185,10 +210,15 @@ class SideStatus(Value):
     documents: int = 0
     passages: int = 0
     queued: int = 0
+    running: int = 0
     usd_per_mtok_prompt: float | None = None
     usd_per_mtok_completion: float | None = None
     cost_basis: CostBasis | None = None
     reason: str = ""
+    capabilities: tuple[str, ...] = ()
+    adapter: str = ""
+    adapters: tuple[str, ...] = ()
+    restarts: int = 0
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
@@ -208,6 +238,7 @@ class Question(Value):
     max_latency_s: float | None = Field(default=None, gt=0.0)
     hold: bool = False
     collections: tuple[str, ...] = ()
+    response_schema: str = Field(default="", max_length=65_536)
     sampling: Sampling | None = None
 
 

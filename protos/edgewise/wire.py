@@ -82,11 +82,16 @@ def invalid(error: ValidationError) -> InvalidInput:
 
 
 def pack_chunk(chunk: Chunk) -> types_pb2.Chunk:
-    return types_pb2.Chunk(text=chunk.text, logprobs=chunk.logprobs)
+    return types_pb2.Chunk(text=chunk.text, logprobs=chunk.logprobs, entropies=chunk.entropies, margins=chunk.margins)
 
 
 def unpack_chunk(message: types_pb2.Chunk) -> Chunk:
-    return Chunk.model_construct(text=message.text, logprobs=tuple(message.logprobs))
+    return Chunk.model_construct(
+        text=message.text,
+        logprobs=tuple(message.logprobs),
+        entropies=tuple(message.entropies),
+        margins=tuple(message.margins),
+    )
 
 
 def pack_token(token: Token) -> router_pb2.Token:

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from edge import models
-from edge.llama import LlamaEngine
+from edge.llama.engine import LlamaEngine
 from edgewise.types import Text
 from router import prompts
 from router.tools import PURPOSES

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge import models
-from edge.llama import LlamaEngine
+from edge.llama.engine import LlamaEngine
 from edgewise.types import Chunk, Options, Question, Sampling
 from router import prompts
 from router.compare.questions import Graded, Said, read_questions

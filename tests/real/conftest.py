@@ -8,7 +8,7 @@ import pytest
 
 from edge import models
 from edge.embedder import Embedder
-from edge.llama import LlamaEngine
+from edge.llama.engine import LlamaEngine
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edge import models, selftest
-from edge.chat_template import ChatTemplate
-from edge.llama import LlamaEngine
-from edge.native import Vocabulary
+from edge import models
+from edge.llama import selftest
+from edge.llama.chat_template import ChatTemplate
+from edge.llama.engine import LlamaEngine
+from edge.llama.native import Vocabulary
 from edgewise.errors import ContextOverflow, EdgeUnavailable, InvalidInput, NotReady, Overloaded
 from edgewise.types import Chunk, Completion, Message, Options, Prompt, Sampling, Text
 
@@ -38,7 +39,7 @@ async def write(engine: LlamaEngine, prompt: Prompt, key: str = "", **sampling: 
 
 async def somebody_waits(engine: LlamaEngine) -> None:
     for _ in range(1000):
-        if engine.queued:
+        if engine.load.queued:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("nobody waits")
@@ -222,7 +223,7 @@ def test_one_request_too_many_is_refused_and_a_closed_engine_refuses_all(gguf: P
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert engine.queued == 0
+        assert engine.load.queued == 0
         waiting = asyncio.create_task(collect(engine, ask("Wait again."), endless))
         await somebody_waits(engine)
         await engine.close()

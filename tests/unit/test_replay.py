@@ -130,9 +130,9 @@ def test_a_recording_has_no_other_probabilities(tmp_path: Path) -> None:
     engine = opened(tmp_path, FULL)
     with pytest.raises(NotReady, match="score"):
         asyncio.run(engine.score(ask("x"), ("yes",)))
-    with pytest.raises(NotReady, match="tokenizer"):
+    with pytest.raises(NotReady, match="cannot do tokenize"):
         asyncio.run(engine.tokenize("x"))
-    assert engine.queued == 0
+    assert engine.load.queued == 0
     asyncio.run(engine.close())
 
 

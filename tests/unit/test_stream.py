@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.stream import TokenStream
+from edge.llama.stream import TokenStream
 
 
 def play(pieces: list[bytes], stops: tuple[str, ...]) -> tuple[list[str], int, bool]:

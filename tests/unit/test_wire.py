@@ -145,7 +145,7 @@ def test_an_absent_sampling_is_none_and_an_empty_one_has_the_defaults() -> None:
 
 
 def test_the_hot_ones_come_back() -> None:
-    for chunk in (Chunk(text=""), Chunk(text="wörd", logprobs=(-0.5, 0.0))):
+    for chunk in (Chunk(text=""), Chunk(text="wörd", logprobs=(-0.5, 0.0), entropies=(1.5, 0.0), margins=(2.0, 9.0))):
         assert unpack_chunk(pack_chunk(chunk)) == chunk
         assert unpack(pack_chunk(chunk), Chunk) == chunk
     token = Token(answer_id="a", author="cloud", text="日")

@@ -153,6 +153,20 @@ class DeleteDocumentResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class LoadAdapterRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class LoadAdapterResponse(_message.Message):
+    __slots__ = ("adapter", "adapter_hash")
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_HASH_FIELD_NUMBER: _ClassVar[int]
+    adapter: str
+    adapter_hash: str
+    def __init__(self, adapter: _Optional[str] = ..., adapter_hash: _Optional[str] = ...) -> None: ...
+
 class EdgeServiceGetStatusRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -75,6 +75,11 @@ class EdgeServiceStub(object):
                 request_serializer=edgewise_dot_v1_dot_edge__pb2.DeleteDocumentRequest.SerializeToString,
                 response_deserializer=edgewise_dot_v1_dot_edge__pb2.DeleteDocumentResponse.FromString,
                 _registered_method=True)
+        self.LoadAdapter = channel.unary_unary(
+                '/edgewise.v1.EdgeService/LoadAdapter',
+                request_serializer=edgewise_dot_v1_dot_edge__pb2.LoadAdapterRequest.SerializeToString,
+                response_deserializer=edgewise_dot_v1_dot_edge__pb2.LoadAdapterResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/edgewise.v1.EdgeService/GetStatus',
                 request_serializer=edgewise_dot_v1_dot_edge__pb2.EdgeServiceGetStatusRequest.SerializeToString,
@@ -138,6 +143,13 @@ class EdgeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoadAdapter(self, request, context):
+        """Makes an adapter that the device has the one of all requests that name none; an empty name takes it out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -186,6 +198,11 @@ def add_EdgeServiceServicer_to_server(servicer, server):
                     servicer.DeleteDocument,
                     request_deserializer=edgewise_dot_v1_dot_edge__pb2.DeleteDocumentRequest.FromString,
                     response_serializer=edgewise_dot_v1_dot_edge__pb2.DeleteDocumentResponse.SerializeToString,
+            ),
+            'LoadAdapter': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadAdapter,
+                    request_deserializer=edgewise_dot_v1_dot_edge__pb2.LoadAdapterRequest.FromString,
+                    response_serializer=edgewise_dot_v1_dot_edge__pb2.LoadAdapterResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -410,6 +427,33 @@ class EdgeService(object):
             '/edgewise.v1.EdgeService/DeleteDocument',
             edgewise_dot_v1_dot_edge__pb2.DeleteDocumentRequest.SerializeToString,
             edgewise_dot_v1_dot_edge__pb2.DeleteDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadAdapter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgewise.v1.EdgeService/LoadAdapter',
+            edgewise_dot_v1_dot_edge__pb2.LoadAdapterRequest.SerializeToString,
+            edgewise_dot_v1_dot_edge__pb2.LoadAdapterResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -16,7 +16,7 @@ class Turn(_message.Message):
     def __init__(self, role: _Optional[str] = ..., text: _Optional[_Union[_types_pb2.Text, _Mapping]] = ...) -> None: ...
 
 class AskRequest(_message.Message):
-    __slots__ = ("request_id", "text", "history", "conversation_id", "mode", "user_id", "privacy", "max_cost_usd", "max_latency_s", "hold", "collections", "sampling")
+    __slots__ = ("request_id", "text", "history", "conversation_id", "mode", "user_id", "privacy", "max_cost_usd", "max_latency_s", "hold", "collections", "sampling", "response_schema")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class AskRequest(_message.Message):
     HOLD_FIELD_NUMBER: _ClassVar[int]
     COLLECTIONS_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_SCHEMA_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     text: str
     history: _containers.RepeatedCompositeFieldContainer[Turn]
@@ -41,7 +42,8 @@ class AskRequest(_message.Message):
     hold: bool
     collections: _containers.RepeatedScalarFieldContainer[str]
     sampling: _types_pb2.Sampling
-    def __init__(self, request_id: _Optional[str] = ..., text: _Optional[str] = ..., history: _Optional[_Iterable[_Union[Turn, _Mapping]]] = ..., conversation_id: _Optional[str] = ..., mode: _Optional[str] = ..., user_id: _Optional[str] = ..., privacy: _Optional[_Union[_types_pb2.Privacy, str]] = ..., max_cost_usd: _Optional[float] = ..., max_latency_s: _Optional[float] = ..., hold: bool = ..., collections: _Optional[_Iterable[str]] = ..., sampling: _Optional[_Union[_types_pb2.Sampling, _Mapping]] = ...) -> None: ...
+    response_schema: str
+    def __init__(self, request_id: _Optional[str] = ..., text: _Optional[str] = ..., history: _Optional[_Iterable[_Union[Turn, _Mapping]]] = ..., conversation_id: _Optional[str] = ..., mode: _Optional[str] = ..., user_id: _Optional[str] = ..., privacy: _Optional[_Union[_types_pb2.Privacy, str]] = ..., max_cost_usd: _Optional[float] = ..., max_latency_s: _Optional[float] = ..., hold: bool = ..., collections: _Optional[_Iterable[str]] = ..., sampling: _Optional[_Union[_types_pb2.Sampling, _Mapping]] = ..., response_schema: _Optional[str] = ...) -> None: ...
 
 class Token(_message.Message):
     __slots__ = ("answer_id", "author", "text")

@@ -85,16 +85,28 @@ class Sampling(_message.Message):
     def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., top_p: _Optional[float] = ..., top_k: _Optional[int] = ..., min_p: _Optional[float] = ..., repeat_penalty: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Options(_message.Message):
-    __slots__ = ("sampling", "cache_key", "question_id", "question_hash")
+    __slots__ = ("sampling", "cache_key", "question_id", "question_hash", "priority", "timeout_s", "response_schema", "grammar", "adapter", "surprisal")
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     CACHE_KEY_FIELD_NUMBER: _ClassVar[int]
     QUESTION_ID_FIELD_NUMBER: _ClassVar[int]
     QUESTION_HASH_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_S_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    GRAMMAR_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    SURPRISAL_FIELD_NUMBER: _ClassVar[int]
     sampling: Sampling
     cache_key: str
     question_id: str
     question_hash: str
-    def __init__(self, sampling: _Optional[_Union[Sampling, _Mapping]] = ..., cache_key: _Optional[str] = ..., question_id: _Optional[str] = ..., question_hash: _Optional[str] = ...) -> None: ...
+    priority: str
+    timeout_s: float
+    response_schema: str
+    grammar: str
+    adapter: str
+    surprisal: bool
+    def __init__(self, sampling: _Optional[_Union[Sampling, _Mapping]] = ..., cache_key: _Optional[str] = ..., question_id: _Optional[str] = ..., question_hash: _Optional[str] = ..., priority: _Optional[str] = ..., timeout_s: _Optional[float] = ..., response_schema: _Optional[str] = ..., grammar: _Optional[str] = ..., adapter: _Optional[str] = ..., surprisal: bool = ...) -> None: ...
 
 class Tokens(_message.Message):
     __slots__ = ("prompt_tokens", "completion_tokens", "cached_tokens")
@@ -117,15 +129,19 @@ class Timings(_message.Message):
     def __init__(self, queue_s: _Optional[float] = ..., prompt_s: _Optional[float] = ..., decode_s: _Optional[float] = ...) -> None: ...
 
 class Chunk(_message.Message):
-    __slots__ = ("text", "logprobs")
+    __slots__ = ("text", "logprobs", "entropies", "margins")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    ENTROPIES_FIELD_NUMBER: _ClassVar[int]
+    MARGINS_FIELD_NUMBER: _ClassVar[int]
     text: str
     logprobs: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, text: _Optional[str] = ..., logprobs: _Optional[_Iterable[float]] = ...) -> None: ...
+    entropies: _containers.RepeatedScalarFieldContainer[float]
+    margins: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, text: _Optional[str] = ..., logprobs: _Optional[_Iterable[float]] = ..., entropies: _Optional[_Iterable[float]] = ..., margins: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Completion(_message.Message):
-    __slots__ = ("finish_reason", "tokens", "timings", "model", "model_hash", "cost_usd", "cost_basis", "flops")
+    __slots__ = ("finish_reason", "tokens", "timings", "model", "model_hash", "cost_usd", "cost_basis", "flops", "adapter", "prompt_surprisal")
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
@@ -134,6 +150,8 @@ class Completion(_message.Message):
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     COST_BASIS_FIELD_NUMBER: _ClassVar[int]
     FLOPS_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_SURPRISAL_FIELD_NUMBER: _ClassVar[int]
     finish_reason: str
     tokens: Tokens
     timings: Timings
@@ -142,7 +160,9 @@ class Completion(_message.Message):
     cost_usd: float
     cost_basis: CostBasis
     flops: float
-    def __init__(self, finish_reason: _Optional[str] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., flops: _Optional[float] = ...) -> None: ...
+    adapter: str
+    prompt_surprisal: float
+    def __init__(self, finish_reason: _Optional[str] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., flops: _Optional[float] = ..., adapter: _Optional[str] = ..., prompt_surprisal: _Optional[float] = ...) -> None: ...
 
 class Scores(_message.Message):
     __slots__ = ("logprobs", "tokens", "flops")
@@ -197,7 +217,7 @@ class Findings(_message.Message):
     def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., elapsed_s: _Optional[float] = ...) -> None: ...
 
 class SideStatus(_message.Message):
-    __slots__ = ("ready", "model", "model_hash", "label", "context_tokens", "parameters", "documents", "passages", "queued", "usd_per_mtok_prompt", "usd_per_mtok_completion", "cost_basis", "reason")
+    __slots__ = ("ready", "model", "model_hash", "label", "context_tokens", "parameters", "documents", "passages", "queued", "usd_per_mtok_prompt", "usd_per_mtok_completion", "cost_basis", "reason", "running", "capabilities", "adapter", "adapters", "restarts")
     READY_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +231,11 @@ class SideStatus(_message.Message):
     USD_PER_MTOK_COMPLETION_FIELD_NUMBER: _ClassVar[int]
     COST_BASIS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    ADAPTERS_FIELD_NUMBER: _ClassVar[int]
+    RESTARTS_FIELD_NUMBER: _ClassVar[int]
     ready: bool
     model: str
     model_hash: str
@@ -224,4 +249,9 @@ class SideStatus(_message.Message):
     usd_per_mtok_completion: float
     cost_basis: CostBasis
     reason: str
-    def __init__(self, ready: bool = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., label: _Optional[str] = ..., context_tokens: _Optional[int] = ..., parameters: _Optional[float] = ..., documents: _Optional[int] = ..., passages: _Optional[int] = ..., queued: _Optional[int] = ..., usd_per_mtok_prompt: _Optional[float] = ..., usd_per_mtok_completion: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., reason: _Optional[str] = ...) -> None: ...
+    running: int
+    capabilities: _containers.RepeatedScalarFieldContainer[str]
+    adapter: str
+    adapters: _containers.RepeatedScalarFieldContainer[str]
+    restarts: int
+    def __init__(self, ready: bool = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., label: _Optional[str] = ..., context_tokens: _Optional[int] = ..., parameters: _Optional[float] = ..., documents: _Optional[int] = ..., passages: _Optional[int] = ..., queued: _Optional[int] = ..., usd_per_mtok_prompt: _Optional[float] = ..., usd_per_mtok_completion: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., reason: _Optional[str] = ..., running: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., adapter: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., restarts: _Optional[int] = ...) -> None: ...

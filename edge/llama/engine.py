@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import models
-from edge.chat_template import ChatTemplate
-from edge.engine import EngineInfo
-from edge.native import CHUNK, Native
-from edge.owner import Owner
-from edge.stream import TokenStream
+from edge.engine import EngineInfo, Load
+from edge.llama.chat_template import ChatTemplate
+from edge.llama.native import CHUNK, Native
+from edge.llama.owner import Owner
+from edge.llama.stream import TokenStream
 from edgewise.errors import ContextOverflow, EdgeUnavailable, InvalidInput, NotReady
 from edgewise.types import Chunk, Completion, FinishReason, Options, Prompt, Scores, Timings, Tokens
 
@@ -68,8 +68,11 @@ class LlamaEngine:
         return self._info
 
     @property
-    def queued(self) -> int:
-        return self._owner.queued
+    def load(self) -> Load:
+        return Load(queued=self._owner.queued)
+
+    async def load_adapter(self, name: str) -> str:
+        raise NotReady("not there yet")
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         """ContextOverflow and Overloaded come before the first chunk. Closing stops llama.cpp in milliseconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from edge.native import Vocabulary
+from edge.llama.native import Vocabulary
 from edgewise.errors import InvalidInput, NotReady
 from edgewise.types import Prompt
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from edge.native import Aborted, Flag, Native
+from edge.llama.native import Aborted, Flag, Native
 from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal, Overloaded
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Does llama.cpp work on this processor? Asked of a child process, because a wrong build dies on the spot.
 
 A build for another processor, or by a compiler with a fault, ends with an illegal instruction at the first decode.
-`python -m edge.selftest MODEL` decodes; `check` runs that, and remembers a pass.
+`python -m edge.llama.selftest MODEL` decodes; `check` runs that, and remembers a pass.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ async def check(path: Path) -> None:
     if mark.exists():
         return
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "edge.selftest", str(path),
+        sys.executable, "-m", "edge.llama.selftest", str(path),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -65,7 +65,7 @@ def judge(status: int, errors: str, path: Path) -> None:
 
 def decode(path: Path) -> None:
     """A chunk and then a single token, which are different code in llama.cpp."""
-    from edge.native import Native
+    from edge.llama.native import Native
 
     native = Native(path, context_tokens=512, threads=os.cpu_count() or 1)
     tokens = native.vocabulary.tokenize("The quick brown fox jumps over the lazy dog. " * 4)
