@@ -54,7 +54,7 @@ class Options(Value):
     question_id: str = ""
     question_hash: str = ""
     priority: Literal["interactive", "batch"] = "interactive"
-    timeout_s: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
+    timeout_s: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
     response_schema: str = Field(default="", max_length=65_536)
     grammar: str = Field(default="", max_length=65_536)
     adapter: str = Field(default="", max_length=100)
