@@ -1,0 +1,31 @@
+"""Which llama.cpp this is and on which processor it runs: what was found out about one does not hold for another."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+
+def key(*parts: str) -> str:
+    """A hash of the parts, of llama.cpp's version and libraries, and of this processor and its cores."""
+    package = metadata.distribution("llama-cpp-python")
+    libraries = Path(str(package.locate_file("llama_cpp/lib")))
+    known = [*parts, package.version, _processor(), str(cores())]
+    known += [f"{file.name} {file.stat().st_mtime_ns}" for file in sorted(libraries.glob("*"))]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()
+
+
+def cores() -> int:
+    """The cores that this process may run on, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        return f"{platform.machine()} {platform.processor()}"
+    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line for line in lines if line.lower().startswith(("flags", "features"))), platform.machine())
