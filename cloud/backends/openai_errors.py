@@ -90,6 +90,9 @@ class Translator:
     def garbage(self) -> CloudUnavailable:
         return CloudUnavailable(f"{self.where} sent something that is not a whole answer; check cloud.base_url")
 
+    def withheld(self, reason: str) -> CloudUnavailable:
+        return CloudUnavailable(f"{self.where} withheld its answer ({reason}); rephrase the question")
+
     def _status(self, error: APIStatusError) -> EdgewiseError:
         status = error.status_code
         if status in {401, 403}:
