@@ -141,6 +141,10 @@ async def _open_engine(settings: EdgeSettings, opened: AsyncExitStack) -> Engine
 
         assert settings.replay_file is not None
         engine = await ReplayEngine.open(settings.replay_file, latency_scale=settings.latency_scale)
+    elif settings.engine == "openai_url":
+        from edge.openai_url import OpenAIUrlEngine
+
+        engine = await OpenAIUrlEngine.open(settings)
     else:
         from edge.llama import selftest
         from edge.llama.engine import LlamaEngine

@@ -41,12 +41,11 @@ class Faults(Protocol):
 # --- asking -----------------------------------------------------------------------------------------------------------
 
 
-def open_client(
-    base_url: str, key: str, *, timeout_s: float, connect_timeout_s: float, use_proxies: bool
-) -> AsyncOpenAI:
+def open_client(base_url: str, key: str, *, timeout_s: float, connect_timeout_s: float, local: bool) -> AsyncOpenAI:
     """A client that retries nothing and follows no redirect: a prompt goes where the settings say.
 
-    With `use_proxies` the environment may name some (HTTP_PROXY), which are not spared for loopback addresses.
+    For a `local` server it also ignores the environment's proxies, which HTTP_PROXY does not spare loopback addresses,
+    and opens a connection for each request: llama-server closes one that it has streamed over, without saying so.
     """
     try:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
@@ -57,7 +56,8 @@ def open_client(
         base_url=base_url,
         max_retries=0,
         timeout=Timeout(timeout_s, connect=connect_timeout_s),
-        http_client=DefaultAsyncHttpxClient(follow_redirects=False, trust_env=use_proxies),
+        default_headers={"Connection": "close"} if local else None,
+        http_client=DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not local),
     )
     client.organization = client.project = None  # the environment's, too
     return client

@@ -41,7 +41,7 @@ class OpenAICompatible:
             key,
             timeout_s=settings.timeout_s,
             connect_timeout_s=settings.connect_timeout_s,
-            use_proxies=True,
+            local=False,
         )
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from cloud.config import CloudSettings
+from edge.openai_errors import detail, overflows, retry_after
 from edgewise.errors import (
     CloudUnavailable,
     ContextOverflow,
@@ -40,19 +39,6 @@ def patience(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked = retry_after(error) if isinstance(error, APIStatusError) else None
     return max(asked or 0.0, wait_random_exponential(multiplier=0.25, max=8)(state))
-
-
-def retry_after(error: APIStatusError) -> float | None:
-    """The seconds in a Retry-After header (RFC 9110: a number or a date), a day at the most; None without one."""
-    given = str(error.response.headers.get("retry-after", ""))
-    try:
-        seconds = float(given)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(given).timestamp() - time.time()
-        except ValueError:
-            return None
-    return min(max(0.0, seconds), 86_400.0)
 
 
 class Translator:
@@ -115,12 +101,10 @@ class Translator:
 
 
 def _wrong(error: APIStatusError, where: str) -> InvalidInput:
-    body = error.body
-    said = body.get("message") if isinstance(body, dict) else None
-    detail = said[:_DETAIL] if isinstance(said, str) else "no details were given"
-    if error.code == "context_length_exceeded" or "context length" in detail or "context size" in detail:
-        return ContextOverflow(f"{where} cannot fit the prompt and its answer: {detail}")
-    return InvalidInput(f"{where} refused the request ({error.status_code}): {detail}; cloud.omit can leave fields out")
+    if overflows(error):
+        return ContextOverflow(f"{where} cannot fit the prompt and its answer: {detail(error)}")
+    why = f"{where} refused the request ({error.status_code}): {detail(error)}"
+    return InvalidInput(f"{why}; cloud.omit can leave fields out")
 
 
 def _used_up(error: APIStatusError) -> bool:
