@@ -80,8 +80,8 @@ def _row(model: models.Model) -> dict[str, Any]:
         "licence": model.licence,
         "parameters": model.parameters,
         "context_tokens": model.context_tokens,
-        "bytes": sum(file.bytes for file in model.files),
-        "source": model.wheel.requirement,
+        "bytes": sum(file.bytes or 0 for file in model.files),
+        "source": str(model.source),
         "present": model.present,
         "path": str(model.path),
     }

