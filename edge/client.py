@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal
-from edgewise.rpc import Relay, Service, open_channel
+from edgewise.rpc import Context, Relay, Service, open_channel
 from edgewise.types import (
     Chunk,
     Completion,
@@ -58,9 +58,13 @@ class EdgeClient:
             raise EdgeUnavailable(self._down) from None
 
     def relay(self, ready: Callable[[], Awaitable[None]]) -> Service:
-        """EdgeService for another server, which passes every call on to this node once `ready` returns."""
+        """EdgeService for another server, which passes every call on to this node once `ready` returns.
+
+        Only the status is what `status` here says, at once.
+        """
         descriptor = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"]
-        return Service(descriptor, Relay(descriptor, self._channel, self._metadata, ready, self._error))
+        own = {"GetStatus": self._get_status}
+        return Service(descriptor, Relay(descriptor, self._channel, self._metadata, ready, self._error, own=own))
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         """Closing it cancels the call, and so the generation."""
@@ -122,6 +126,11 @@ class EdgeClient:
     async def status(self) -> SideStatus:
         reply = await self._unary(self._stub.GetStatus, edge_pb2.EdgeServiceGetStatusRequest())
         return unpack(reply.status, SideStatus)
+
+    async def _get_status(
+        self, _request: edge_pb2.EdgeServiceGetStatusRequest, _: Context
+    ) -> edge_pb2.EdgeServiceGetStatusResponse:
+        return edge_pb2.EdgeServiceGetStatusResponse(status=pack(await self.status(), types_pb2.SideStatus))
 
     async def _unary(self, call: Callable[..., Awaitable[ReplyT]], request: Message) -> ReplyT:
         try:

@@ -17,6 +17,7 @@ from edge.config import EdgeSettings
 from edgewise import settings
 from edgewise.errors import CloudUnavailable, EdgeUnavailable
 from edgewise.place import read_secret
+from edgewise.types import SideStatus
 from router.child import Child
 from router.config import PrivacySettings, RouterSettings
 from router.log import Log
@@ -79,7 +80,7 @@ async def open_stack(
             stack.push_async_callback(child.stop)
         await asyncio.gather(*(child.start() for child in children))
 
-        edge = _edge_client(chosen.edge, sockets)
+        edge = ChildEdge(_edge_address(sockets), edge_child) if edge_child else _edge_elsewhere(chosen.edge)
         stack.push_async_callback(edge.close)
         cloud = _cloud_client(chosen.cloud, sockets, started=cloud_child is not None)
         stack.push_async_callback(cloud.close)
@@ -92,8 +93,29 @@ async def open_stack(
         yield Stack(router, edge, ready, policy)
 
 
+class ChildEdge(EdgeClient):
+    """The edge node in our child process. Its status comes at once, also while it is down, and has its restarts."""
+
+    def __init__(self, address: str, child: Child) -> None:
+        super().__init__(
+            address, down="the edge node has crashed and is being started again; ask again in a few seconds"
+        )
+        self._child = child
+
+    async def status(self) -> SideStatus:
+        try:
+            status = await super().status()
+        except EdgeUnavailable:
+            status = SideStatus(ready=False)
+        return status.model_copy(update={"restarts": self._child.restarts, "reason": self._child.reason})
+
+
+def _edge_address(sockets: Path) -> str:
+    return f"unix:{sockets / 'edge.sock'}"
+
+
 def _edge_child(data_dir: Path, sockets: Path) -> Child:
-    address = f"unix:{sockets / 'edge.sock'}"
+    address = _edge_address(sockets)
     arguments = ("edge", "serve", "--address", address, "--data-dir", str(data_dir), "--until-stdin-closes")
     return Child("edge node", arguments, {}, EdgeUnavailable)
 
@@ -106,11 +128,8 @@ def _ready(child: Child, edge: EdgeClient) -> Ready:
     return ready
 
 
-def _edge_client(edge: EdgeSettings, sockets: Path) -> EdgeClient:
-    if edge.address:
-        return EdgeClient(edge.address, read_secret(edge.token_file, "edge.token_file"))
-    down = "the edge node has crashed and is being started again; ask again in a few seconds"
-    return EdgeClient(f"unix:{sockets / 'edge.sock'}", down=down)
+def _edge_elsewhere(edge: EdgeSettings) -> EdgeClient:
+    return EdgeClient(edge.address, read_secret(edge.token_file, "edge.token_file"))
 
 
 def _cloud_child(

@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -297,7 +297,7 @@ class Relay:
     """A servicer that passes every call of a service on to where it really is, with the deadline of the caller.
 
     `ready` returns when there is somebody to pass calls on to, or raises why there is nobody. `translate` makes our
-    error of one that came back.
+    error of one that came back. What is in `own` is not passed on, but answered there.
     """
 
     def __init__(
@@ -307,9 +307,12 @@ class Relay:
         metadata: Sequence[tuple[str, str]],
         ready: Callable[[], Awaitable[None]],
         translate: Callable[[grpc.aio.AioRpcError], EdgewiseError],
+        *,
+        own: Mapping[str, Callable[..., Any]],
     ) -> None:
         for method in descriptor.methods:
-            setattr(self, method.name, _passed_on(method, channel, metadata, ready, translate))
+            handler = own.get(method.name) or _passed_on(method, channel, metadata, ready, translate)
+            setattr(self, method.name, handler)
 
 
 def _passed_on(

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -113,7 +114,13 @@ def _in_words(daemon: Daemon, found: dict[str, object]) -> list[str]:
         f"running   process {daemon.pid}, edgewise {daemon.version}, since {daemon.started_at}",
         f"grpc      {daemon.grpc}, {daemon.socket}",
         f"http      {daemon.http}",
-        f"edge      {edge['model']}, {edge['documents']} documents, {edge['passages']} passages",
+        f"edge      {_edge_in_words(edge)}",
         f"cloud     {daemon.cloud}",
         f"privacy   {daemon.privacy}",
     ]
+
+
+def _edge_in_words(edge: Mapping[str, object]) -> str:
+    what = f"{edge['model']}, {edge['documents']} documents, {edge['passages']} passages"
+    again = f"; ended {edge['restarts']} times, last: {edge['reason']}" if edge["restarts"] else ""
+    return (what if edge["ready"] else "is being started again") + again
