@@ -32,10 +32,30 @@ class EdgeSettings(Section):
         description="Name in the model catalogue, or path of a GGUF file.",
     )
     context_tokens: int = Field(
-        default=4096, ge=512, le=131_072, description="Context window; at most what the model was trained on."
+        default=4096,
+        ge=512,
+        le=131_072,
+        description="Context window of one request; at most what the model was trained on.",
     )
-    threads: int | None = Field(default=None, ge=1, le=256, description="CPU threads of the engine; else all cores.")
+    parallel: int = Field(
+        default=4, ge=1, le=64, description="Requests that run at once, each with memory for its context window."
+    )
     max_queue: int = Field(default=32, ge=1, le=1024, description="Requests that may wait; one more is refused.")
+    threads: int | None = Field(
+        default=None, ge=1, le=256, description="CPU threads at most; else what was measured here, or all cores."
+    )
+    prefix_cache_mib: int = Field(
+        default=128,
+        ge=0,
+        le=1024 * 1024,
+        description="Memory for evaluated prompts that may be continued; as much on disk, to start with them.",
+    )
+    gpu_layers: int = Field(
+        default=0, ge=-1, le=10_000, description="Layers to put on a GPU, in a build that has one; -1: all."
+    )
+    devices: tuple[str, ...] = Field(
+        default=(), max_length=16, description="Names of the devices to use, as `edgewise doctor` shows them; all."
+    )
     usd_per_hour: float | None = Field(
         default=None, ge=0, le=10_000, description="What an hour of this machine costs you; unknown if not given."
     )

@@ -56,7 +56,7 @@ class EdgeNode:
         async with AsyncExitStack() as opened:
             try:
                 async with asyncio.TaskGroup() as group:
-                    engine = group.create_task(_open_engine(settings, opened))
+                    engine = group.create_task(_open_engine(settings, data_dir / "edge", opened))
                     knowledge = group.create_task(_open_knowledge(settings, data_dir, opened))
             except ExceptionGroup as failure:
                 raise failure.exceptions[0] from None
@@ -134,7 +134,7 @@ class EdgeNode:
         return completion.model_copy(update={"cost_usd": cost_usd, "cost_basis": CostBasis.BILLED})
 
 
-async def _open_engine(settings: EdgeSettings, opened: AsyncExitStack) -> Engine:
+async def _open_engine(settings: EdgeSettings, directory: Path, opened: AsyncExitStack) -> Engine:
     engine: Engine
     if settings.engine == "replay":
         from edge.replay import ReplayEngine
@@ -148,14 +148,20 @@ async def _open_engine(settings: EdgeSettings, opened: AsyncExitStack) -> Engine
     else:
         from edge.llama import selftest
         from edge.llama.engine import LlamaEngine
+        from edge.llama.native import Gpu
 
         path = await asyncio.to_thread(models.locate, settings.model)
         await selftest.check(path)
         engine = await LlamaEngine.open(
             path,
             context_tokens=settings.context_tokens,
-            threads=settings.threads,
+            parallel=settings.parallel,
             max_queue=settings.max_queue,
+            threads=settings.threads,
+            gpu=Gpu(settings.gpu_layers, settings.devices),
+            prefix_cache_mib=settings.prefix_cache_mib,
+            prefix_directory=directory / "prefixes",
+            adapter_directory=directory / "adapters",
         )
     opened.push_async_callback(engine.close)
     return engine

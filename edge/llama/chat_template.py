@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from edge.llama.native import Vocabulary
+from edge.llama.vocabulary import Vocabulary
 from edgewise.errors import InvalidInput, NotReady
 from edgewise.types import Prompt
 
 _SLOT = re.compile("\ue000(\\d+)\ue001")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The tokens of a prompt, and which of them are the text of its last message."""
+
+    tokens: list[int]
+    last: slice
 
 
 class ChatTemplate:
@@ -36,7 +45,7 @@ class ChatTemplate:
             raise NotReady(f"the model's chat template is broken: {error}; choose another model") from error
         self._vocabulary = vocabulary
 
-    def tokens(self, prompt: Prompt) -> list[int]:
+    def render(self, prompt: Prompt) -> Rendered:
         """The prompt up to where the assistant speaks. InvalidInput if the template has no place for a message."""
         from jinja2 import TemplateError
 
@@ -59,14 +68,18 @@ class ChatTemplate:
             roles = ", ".join(message.role for message in prompt.messages)
             raise InvalidInput(f"the model's chat template does not show each of these messages once: {roles}")
         tokens: list[int] = []
+        last = slice(0)
         for index, part in enumerate(parts):
-            if index % 2:
-                tokens += words.tokenize(prompt.messages[int(part)].content.value)
-            else:
+            if index % 2 == 0:
                 tokens += words.tokenize(part, control=True)
-        if words.adds_bos and tokens[:1] != [words.bos]:
-            tokens.insert(0, words.bos)
-        return tokens
+                if words.adds_bos and index == 0 and tokens[:1] != [words.bos]:
+                    tokens.insert(0, words.bos)
+                continue
+            start = len(tokens)
+            tokens += words.tokenize(prompt.messages[int(part)].content.value)
+            if int(part) == len(messages) - 1:
+                last = slice(start, len(tokens))
+        return Rendered(tokens, last)
 
 
 def _refuse(message: str) -> str:

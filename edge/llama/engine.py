@@ -1,53 +1,105 @@
-"""The engine on llama.cpp."""
+"""The engine on llama.cpp: the side that faces the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
-import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from edge import models
-from edge.engine import EngineInfo, Load
-from edge.llama.chat_template import ChatTemplate
-from edge.llama.native import CHUNK, Native
+from edge import memory, models
+from edge.engine import EngineInfo, Load, check_capable
+from edge.llama import calibration
+from edge.llama.adapters import Adapter, Adapters
+from edge.llama.answer import Grader, Writer
+from edge.llama.chat_template import ChatTemplate, Rendered
+from edge.llama.job import Job, Steps
+from edge.llama.native import NO_GPU, Gpu, Native
 from edge.llama.owner import Owner
-from edge.llama.stream import TokenStream
-from edgewise.errors import ContextOverflow, EdgeUnavailable, InvalidInput, NotReady
-from edgewise.types import Chunk, Completion, FinishReason, Options, Prompt, Scores, Timings, Tokens
+from edge.llama.prefixes import Prefixes, Space
+from edge.llama.sampling import Gauge
+from edge.llama.scheduler import Scheduler
+from edge.models import digests
+from edgewise.errors import ContextOverflow, EdgeUnavailable, InvalidInput, NotReady, Overloaded
+from edgewise.types import Chunk, Completion, Options, Prompt, Scores
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
+T = TypeVar("T")
+
+_MIB = 1024 * 1024
+_CLOSED = "the engine was closed; start it again"
+
 
 class LlamaEngine:
-    """`open` makes one, `close` frees it. Its two threads are the owner of llama.cpp, and one that tokenises."""
+    """`open` makes one, `close` frees it. Its two threads are the owner of llama.cpp, and one that tokenises.
 
-    def __init__(self, owner: Owner, native: Native, info: EngineInfo) -> None:
+    Up to `parallel` requests run at once, and `max_queue` more wait. It belongs to one event loop at a time.
+    """
+
+    def __init__(self, owner: Owner, native: Native, info: EngineInfo, places: tuple[int, int], adapters: Adapters):
         self._owner = owner
-        self._vocabulary = native.vocabulary
+        self._native = native
         self._template = ChatTemplate(native.facts.chat_template, native.vocabulary)
+        self._gauge = Gauge(native.vocabulary.size)
         self._info = info
+        self._adapters = adapters
         self._context_tokens = native.facts.context_tokens
+        self._parallel, self._max_queue = places
+        self._present = 0
+        self._typical_s = 1.0
         self._closed = False
         self._tokenizer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edgewise-tokenizer")
 
     @classmethod
     async def open(
-        cls, path: Path, *, context_tokens: int = 4096, threads: int | None = None, max_queue: int = 32, label: str = ""
+        cls,
+        path: Path,
+        *,
+        context_tokens: int = 4096,
+        parallel: int = 4,
+        max_queue: int = 32,
+        threads: int | None = None,
+        gpu: Gpu = NO_GPU,
+        prefix_cache_mib: int = 128,
+        prefix_directory: Path | None = None,
+        adapter_directory: Path | None = None,
+        label: str = "",
     ) -> LlamaEngine:
-        """Load a GGUF. NotReady if it is missing, damaged, not what the catalogue says, or has no chat template.
+        """Load a GGUF. NotReady if it is missing, damaged, not what the catalogue says, has no chat template, or takes
+        more memory than there is.
 
-        `context_tokens` is capped at what the model was trained on; `threads` are all cores if not given.
+        `context_tokens`, a request's window, is capped at what the model was trained on. Without `threads`, they are
+        what was measured for this model here, or all cores. Prefixes outlive the engine in `prefix_directory`.
         """
-        digest = await asyncio.to_thread(_checked_hash, path)
-        owner = Owner(partial(Native, path, context_tokens, threads or os.cpu_count() or 1), max_queue)
+        digest = await asyncio.to_thread(_checked_digest, path)
+        tuning = calibration.stored(digest) or calibration.Tuning.default(os.cpu_count() or 1)
+        if threads is not None:
+            tuning = calibration.Tuning(threads, threads, tuning.chunk_tokens, tuning.flash_attention)
+        if gpu.layers == 0:
+            await asyncio.to_thread(memory.check, path, context_tokens, parallel, tuning)
+        build = metadata.version("llama-cpp-python")
+        fingerprint = f"{digest} {build} {parallel} {tuning.flash_attention}"
+
+        def load() -> tuple[Native, Scheduler, Callable[[], None]]:
+            native = Native(path, context_tokens, parallel, tuning, gpu)
+            prefixes = Prefixes(native, parallel, prefix_cache_mib * _MIB)
+            if prefix_directory is None:
+                return native, Scheduler(native, prefixes, tuning), lambda: None
+            prefixes.read(prefix_directory, fingerprint)
+            write = partial(prefixes.write, prefix_directory, fingerprint)
+            return native, Scheduler(native, prefixes, tuning), write
+
+        owner = Owner(load)
         try:
             native = await asyncio.wrap_future(owner.loaded)
             model, facts = models.of(path), native.facts
@@ -57,8 +109,9 @@ class LlamaEngine:
                 label=label or (model.label if model else facts.name),
                 context_tokens=facts.context_tokens,
                 parameters=facts.parameters,
+                capabilities=("logprobs", "score", "tokenize", "adapters", "surprisal"),
             )
-            return cls(owner, native, info)
+            return cls(owner, native, info, (parallel, max_queue), Adapters(adapter_directory))
         except BaseException:
             await asyncio.to_thread(owner.close)
             raise
@@ -69,43 +122,72 @@ class LlamaEngine:
 
     @property
     def load(self) -> Load:
-        return Load(queued=self._owner.queued)
-
-    async def load_adapter(self, name: str) -> str:
-        raise NotReady("not there yet")
+        return Load(
+            running=min(self._present, self._parallel),
+            queued=max(0, self._present - self._parallel),
+            adapter=self._adapters.active.name,
+            adapters=self._adapters.names(),
+        )
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
-        """ContextOverflow and Overloaded come before the first chunk. Closing stops llama.cpp in milliseconds."""
-        tokens = await self._prompt_tokens(prompt)
-        self._check_room(len(tokens), options.sampling.max_tokens)
-        job = self._owner.submit(partial(_generate, tokens=tokens, options=options, info=self._info))
-        try:
-            while True:
-                item = await job.next()
-                yield item
-                if isinstance(item, Completion):
-                    return
-        finally:
-            self._owner.withdraw(job)
+        """What cannot be done is refused before the first chunk. Closing stops llama.cpp in milliseconds."""
+        check_capable(self._info, options)
+        with self._place():
+            adapter = await self._adapter(options.adapter)
+            rendered = await self._render(prompt)
+            self._check_room(len(rendered.tokens), options.sampling.max_tokens)
+            writer = Writer(
+                native=self._native,
+                gauge=self._gauge,
+                info=self._info,
+                options=options,
+                grammar=None,
+                surprising=slice(max(1, rendered.last.start), rendered.last.stop) if options.surprisal else slice(0, 0),
+                adapter=adapter.name,
+            )
+            reusable = writer.surprising.start - 1 if options.surprisal else None
+            job = self._job(writer, rendered, options, adapter=adapter, reusable=reusable)
+            try:
+                while True:
+                    item = await job.next()
+                    yield item
+                    if isinstance(item, Completion):
+                        return
+            finally:
+                self._owner.withdraw(job)
 
     async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
         """The prompt is evaluated once, whatever the number of continuations. InvalidInput for an empty one."""
-        tokens = await self._prompt_tokens(prompt)
-        wanted = [list(await self.tokenize(continuation)) for continuation in continuations]
-        if not all(wanted):
-            raise InvalidInput("an empty continuation has no probability; leave it out")
-        self._check_room(len(tokens), max(map(len, wanted), default=0))
-        job = self._owner.submit(
-            partial(_score, tokens=tokens, continuations=wanted, cache_key=cache_key, info=self._info)
-        )
-        try:
-            return await job.next()
-        finally:
-            self._owner.withdraw(job)
+        with self._place():
+            rendered = await self._render(prompt)
+            wanted = [_array(await self.tokenize(continuation)) for continuation in continuations]
+            if not all(map(len, wanted)):
+                raise InvalidInput("an empty continuation has no probability; leave it out")
+            self._check_room(len(rendered.tokens), max(map(len, wanted), default=0))
+            grader = Grader(self._gauge, self._info, wanted)
+            job = self._job(grader, rendered, Options(cache_key=cache_key), adapter=self._adapters.active)
+            try:
+                scores: Scores = await job.next()
+                return scores
+            finally:
+                self._owner.withdraw(job)
 
     async def tokenize(self, text: str) -> tuple[int, ...]:
         """The tokens of a plain text; what looks like a control token in it is text too."""
-        return tuple(await self._off_the_loop(partial(self._vocabulary.tokenize, text)))
+        return tuple(await self._off_the_loop(partial(self._native.vocabulary.tokenize, text)))
+
+    async def load_adapter(self, name: str) -> str:
+        """From the next request on; those that run go on with what they have. InvalidInput if it does not fit."""
+        adapter = await self._adapters.find(name)
+
+        def switch(native: Native, scheduler: Scheduler) -> None:
+            if adapter.digest:
+                native.load_adapter(adapter.path, adapter.digest)
+            native.keep_adapters({adapter.digest, *scheduler.adapters})
+
+        await asyncio.wrap_future(self._owner.call(switch))
+        self._adapters.active = adapter
+        return adapter.digest
 
     async def close(self) -> None:
         """Running requests get EdgeUnavailable, and so do waiting and later ones."""
@@ -113,13 +195,58 @@ class LlamaEngine:
         await asyncio.to_thread(self._tokenizer.shutdown)
         await asyncio.to_thread(self._owner.close)
 
-    async def _prompt_tokens(self, prompt: Prompt) -> list[int]:
-        return await self._off_the_loop(partial(self._template.tokens, prompt))
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """One of the places that run or wait. Overloaded at once when there is none, before any work is done."""
+        if self._closed:
+            raise EdgeUnavailable(_CLOSED)
+        if self._present >= self._parallel + self._max_queue:
+            wait_s = round(self._typical_s, 1)
+            raise Overloaded(
+                f"{self._parallel} requests run and {self._max_queue} wait for the model already; "
+                f"try again in {wait_s} s",
+                retry_after_s=wait_s,
+            )
+        self._present += 1
+        started = asyncio.get_running_loop().time()
+        try:
+            yield
+        finally:
+            self._present -= 1
+            took_s = asyncio.get_running_loop().time() - started
+            self._typical_s += 0.2 * (took_s / self._parallel - self._typical_s)
 
-    async def _off_the_loop(self, work: partial[list[int]]) -> list[int]:
+    def _job(
+        self,
+        steps: Callable[[Job], Steps],
+        rendered: Rendered,
+        options: Options,
+        *,
+        adapter: Adapter,
+        reusable: int | None = None,
+    ) -> Job:
+        job = Job(
+            steps,
+            _array(rendered.tokens),
+            Space(options.cache_key, adapter.digest),
+            reusable=len(rendered.tokens) if reusable is None else reusable,
+            is_batch=options.priority == "batch",
+            timeout_s=options.timeout_s,
+            adapter=adapter.path if adapter.digest else None,
+        )
+        self._owner.submit(job)
+        return job
+
+    async def _adapter(self, name: str) -> Adapter:
+        return await self._adapters.find(name) if name else self._adapters.active
+
+    async def _render(self, prompt: Prompt) -> Rendered:
+        return await self._off_the_loop(partial(self._template.render, prompt))
+
+    async def _off_the_loop(self, work: Callable[[], T]) -> T:
         """A megabyte of text takes seconds to tokenise: no work for the event loop, nor to wait in the queue for."""
         if self._closed:
-            raise EdgeUnavailable("the engine was closed; start it again")
+            raise EdgeUnavailable(_CLOSED)
         return await asyncio.get_running_loop().run_in_executor(self._tokenizer, work)
 
     def _check_room(self, prompt_tokens: int, more: int) -> None:
@@ -130,82 +257,15 @@ class LlamaEngine:
             )
 
 
-def _generate(
-    native: Native, queue_s: float, *, tokens: list[int], options: Options, info: EngineInfo
-) -> Iterator[Chunk | Completion]:
-    started = time.monotonic()
-    sampling, words = options.sampling, native.vocabulary
-    cached = native.begin(options.cache_key, tokens)
-    evaluated = time.monotonic()
-    stream = TokenStream(sampling.stop)
-    drawn = 0
-    finish_reason: FinishReason = "length"
-    with native.sampler(sampling) as sampler:
-        while drawn < sampling.max_tokens:
-            token = sampler.draw()
-            if words.ends(token):
-                finish_reason = "stop"
-                break
-            drawn += 1
-            if chunk := stream.push(words.piece(token), _logprob(native.logits(), token)):
-                yield chunk
-            if stream.stopped:
-                finish_reason = "stop"
-                break
-            if drawn < sampling.max_tokens:
-                native.evaluate([token])
-    if rest := stream.finish():
-        yield rest
-    yield Completion(
-        finish_reason=finish_reason,
-        tokens=Tokens(prompt_tokens=len(tokens), completion_tokens=drawn, cached_tokens=cached),
-        timings=Timings(queue_s=queue_s, prompt_s=evaluated - started, decode_s=time.monotonic() - evaluated),
-        model=info.model,
-        model_hash=info.model_hash,
-        flops=None if info.parameters is None else 2.0 * info.parameters * (len(tokens) - cached + drawn),
-    )
-
-
-def _score(
-    native: Native,
-    _: float,
-    *,
-    tokens: list[int],
-    continuations: Sequence[list[int]],
-    cache_key: str,
-    info: EngineInfo,
-) -> Iterator[Scores]:
-    cached = native.begin(cache_key, tokens)
-    first = native.logits().copy()
-    scores = []
-    for continuation in continuations:
-        if native.cut(len(tokens)) < len(tokens):
-            native.begin(cache_key, tokens)
-        score = _logprob(first, continuation[0])
-        for start in range(0, len(continuation) - 1, CHUNK):
-            following = continuation[start + 1 : start + 1 + CHUNK]
-            native.evaluate(continuation[start : start + len(following)], every=True)
-            score += sum(_logprob(native.logits(row), token) for row, token in enumerate(following))
-        scores.append(score)
-    scored = sum(map(len, continuations))
-    yield Scores(
-        logprobs=tuple(scores),
-        tokens=Tokens(prompt_tokens=len(tokens) + scored, cached_tokens=cached),
-        flops=None if info.parameters is None else 2.0 * info.parameters * (len(tokens) - cached + scored),
-    )
-
-
-def _logprob(logits: NDArray[np.float32], token: int) -> float:
-    """The natural-log softmax of one entry; rounding must not make it positive."""
+def _array(tokens: list[int] | tuple[int, ...]) -> NDArray[np.int32]:
     import numpy as np
 
-    top = logits.max()
-    return min(0.0, float(logits[token] - top) - math.log(float(np.exp(logits - top).sum())))
+    return np.array(tokens, np.int32)
 
 
-def _checked_hash(path: Path) -> str:
+def _checked_digest(path: Path) -> str:
     try:
-        digest = models.sha256(path)
+        digest = digests.digest(path)
     except OSError as error:
         raise NotReady(f"{path} cannot be read: {error.strerror}; check the setting edge.model") from None
     models.check_hash(path, digest)

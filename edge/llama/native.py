@@ -1,6 +1,6 @@
-"""The only file that knows llama.cpp's bindings: a loaded model with one sequence of evaluated tokens.
+"""llama.cpp's bindings, but for sampling: a loaded model, and a KV cache that holds several sequences of tokens.
 
-Everything but `Vocabulary` belongs to one thread. Pointers are freed in `close`, and nowhere else.
+Everything but the vocabulary belongs to one thread. Pointers are freed in `close`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -11,31 +11,28 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal
 
+from edge.llama import devices
+from edge.llama.calibration import Tuning
+from edge.llama.vocabulary import Vocabulary
 from edgewise.errors import Internal, InvalidInput, NotReady
-from edgewise.types import Sampling
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Tokens = NDArray[np.int32]
     Logits = NDArray[np.float32]
+    State = NDArray[np.uint8]
 
-CHUNK = 256
-"""Tokens in one decode."""
-_PENALTY_WINDOW = 64
-# One token of a small model is too little work to share: with 135 M parameters, threads that sleep between their shares
-# generate half as fast as one alone, and threads that spin a tenth as fast when another program wants a core.
-_ONE_THREAD_PARAMETERS = 500e6
 _LOG_LEVEL_ERROR = 4
 _ABORTED = 2
 
 
 class Aborted(Exception):
-    """A flag stopped an evaluation; the sequence is empty."""
+    """A flag stopped an evaluation; its sequences must be cut back."""
 
 
 class Flag:
@@ -52,50 +49,9 @@ class Flag:
     def raise_(self) -> None:
         self._letter[0] = b"!"
 
-
-class Vocabulary:
-    """Text to tokens and back; safe to use from several threads at once, until the model is closed."""
-
-    def __init__(self, model: Any) -> None:
-        from llama_cpp import llama_cpp as llama
-
-        self._llama = llama
-        self._vocab = llama.llama_model_get_vocab(model)
-        self.size: int = llama.llama_vocab_n_tokens(self._vocab)
-        self.bos: int = llama.llama_vocab_bos(self._vocab)
-        self.eos: int = llama.llama_vocab_eos(self._vocab)
-        self.adds_bos: bool = llama.llama_vocab_get_add_bos(self._vocab)
-
-    def tokenize(self, text: str, control: bool = False) -> list[int]:
-        """`control` reads control tokens such as <|im_end|>; without it they are plain text, as in what users write."""
-        try:
-            data = text.encode()
-        except UnicodeEncodeError:
-            raise InvalidInput("the text holds half a surrogate pair, which is not valid Unicode; remove it") from None
-        wanted = -self._llama.llama_tokenize(self._vocab, data, len(data), None, 0, False, control)
-        tokens = (self._llama.llama_token * max(wanted, 0))()
-        self._llama.llama_tokenize(self._vocab, data, len(data), tokens, len(tokens), False, control)
-        return list(tokens)
-
-    def piece(self, token: int) -> bytes:
-        """The bytes of a token, which may end inside a character; none for a control token."""
-        buffer = ctypes.create_string_buffer(64)
-        length = self._llama.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
-        if length < 0:
-            buffer = ctypes.create_string_buffer(-length)
-            length = self._llama.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)
-        return buffer.raw[:length]
-
-    def name(self, token: int) -> str:
-        """How a chat template writes a token; empty for a token that the model does not have."""
-        if token < 0:
-            return ""
-        name: bytes = self._llama.llama_vocab_get_text(self._vocab, token)
-        return name.decode(errors="replace")
-
-    def ends(self, token: int) -> bool:
-        """The model says with this token that it is done."""
-        return bool(self._llama.llama_vocab_is_eog(self._vocab, token))
+    @property
+    def raised(self) -> bool:
+        return self._letter[0] != b"\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,104 +62,146 @@ class Facts:
     chat_template: str | None
 
 
-class Native:
-    """A model and the tokens that its KV cache holds."""
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """How many layers to put on GPUs (-1: all), and the names of those to use (none: all)."""
 
-    def __init__(self, path: Path, context_tokens: int, threads: int) -> None:
+    layers: int = 0
+    devices: tuple[str, ...] = ()
+
+
+NO_GPU = Gpu()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Tokens to append to a sequence that has `position` tokens, and of which of them the logits are wanted."""
+
+    sequence: int
+    position: int
+    tokens: Tokens
+    wanted: Literal["none", "last", "every"]
+
+
+class Native:
+    """`evaluate` appends to sequences 0 to `sequences` - 1, each with a context window and memory of its own."""
+
+    def __init__(self, path: Path, context_tokens: int, sequences: int, tuning: Tuning, gpu: Gpu = NO_GPU) -> None:
         """NotReady if the file cannot be loaded. The context never exceeds what the model was trained on."""
         self._log = _start()
         self._log.clear()
         self._llama = llama = self._log.llama
-        self._model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
+        params = llama.llama_model_default_params()
+        params.n_gpu_layers = gpu.layers
+        chosen = devices.choose(gpu.devices)
+        params.devices = ctypes.cast(chosen, ctypes.c_void_p)
+        self._model = llama.llama_model_load_from_file(str(path).encode(), params)
         if not self._model:
             raise NotReady(f"llama.cpp cannot load {path} ({self._log}); it is damaged or too new: fetch it again")
         context_tokens = min(context_tokens, llama.llama_model_n_ctx_train(self._model))
-        alone = llama.llama_model_n_params(self._model) < _ONE_THREAD_PARAMETERS
-        params = _context_params(llama, context_tokens, prompt_threads=threads, threads=1 if alone else threads)
-        self._context = llama.llama_init_from_model(self._model, params)
+        self.batch_tokens = max(tuning.chunk_tokens, sequences)
+        settings = _context_params(llama, context_tokens, sequences, self.batch_tokens, tuning)
+        self._context = llama.llama_init_from_model(self._model, settings)
         if not self._context:
             llama.llama_model_free(self._model)
             raise NotReady(
-                f"llama.cpp cannot make a context of {context_tokens} tokens for {path} ({self._log}); "
-                f"a smaller one needs less memory"
+                f"llama.cpp cannot make {sequences} contexts of {context_tokens} tokens for {path} ({self._log}); "
+                f"fewer or smaller ones need less memory: edge.parallel, edge.context_tokens"
             )
         self._memory = llama.llama_get_memory(self._context)
-        self._batch = _Batch(llama)
+        self._batch = _Batch(llama, self.batch_tokens)
         self._abort = ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
-        self._key = ""
-        self._prompt_length = 0
-        self._evaluated: list[int] = []
+        self._adapters: dict[str, Any] = {}
+        self._adapter = ""
         self.vocabulary = Vocabulary(self._model)
         self.facts = self._read_facts(path, context_tokens)
 
-    def watch(self, flag: Flag) -> None:
-        """From now on `evaluate` raises Aborted within milliseconds of this flag; the caller keeps the flag alive."""
-        self._llama.llama_set_abort_callback(self._context, self._abort, flag.address)
+    def evaluate(self, works: Sequence[Work], flag: Flag, adapter: str = "") -> Logits:
+        """The wanted logits, [wanted tokens, vocabulary], in the order of the works: a view, until the next evaluation.
 
-    def begin(self, key: str, prompt: Sequence[int]) -> int:
-        """Make the sequence this prompt, and return how many of its first tokens were there already.
-
-        Only calls of one key share. What comes out is the same to the bit whether tokens were shared or
-        not: llama.cpp rounds a token that is evaluated alone in another way than one of several, so generated tokens
-        are evaluated again when they come back in a prompt, and two tokens are always left to do.
+        At most `batch_tokens` tokens. Aborted comes within milliseconds of the flag; after it, and after Internal, the
+        sequences must be cut back. What comes out of a token does not depend on the other sequences, but in its last
+        bits on whether it is its sequence's only one in this evaluation.
         """
-        kept = 0
-        if key == self._key:
-            for ours, theirs in zip(self._evaluated[: self._prompt_length], prompt[:-2], strict=False):
-                if ours != theirs:
-                    break
-                kept += 1
-        kept = self.cut(kept)
-        self._key, self._prompt_length = key, len(prompt)
-        self.evaluate(prompt[kept:])
-        return kept
-
-    def cut(self, length: int) -> int:
-        """Forget all tokens but the first `length`. What is left is returned: a recurrent state has to forget all."""
-        if length < len(self._evaluated):
-            if length and self._llama.llama_memory_seq_rm(self._memory, 0, length, -1):
-                del self._evaluated[length:]
-            else:
-                self.clear()
-        return len(self._evaluated)
-
-    def clear(self) -> None:
-        self._llama.llama_memory_clear(self._memory, False)
-        self._evaluated.clear()
-
-    def evaluate(self, tokens: Sequence[int], every: bool = False) -> None:
-        """Append tokens to the sequence; then `logits` has the last one, or with `every` each of at most CHUNK."""
-        ends = list(range(CHUNK, len(tokens), CHUNK))
-        if ends and len(tokens) - ends[-1] == 1:
-            ends[-1] -= 1  # nothing but a generated token is evaluated alone
-        for start, end in pairwise([0, *ends, len(tokens)]):
-            self._decode(tokens[start:end], every)
-
-    def logits(self, row: int = -1) -> Logits:
-        """One row of the last evaluation, [vocabulary]: a view that the next evaluation overwrites."""
         import numpy as np
 
-        pointer = self._llama.llama_get_logits_ith(self._context, row)
-        return np.ctypeslib.as_array(pointer, (self.vocabulary.size,))
-
-    def sampler(self, sampling: Sampling) -> Sampler:
-        return Sampler(self._llama, self._context, self.vocabulary.size, sampling)
-
-    def close(self) -> None:
-        self._batch.close()
-        self._llama.llama_free(self._context)
-        self._llama.llama_model_free(self._model)
-
-    def _decode(self, tokens: Sequence[int], every: bool) -> None:
-        self._batch.fill(tokens, len(self._evaluated), every)
+        self._use(adapter)
+        wanted = self._batch.fill(works)
         self._log.clear()
+        self._llama.llama_set_abort_callback(self._context, self._abort, flag.address)
         status = self._llama.llama_decode(self._context, self._batch.raw)
         if status != 0:
-            self.clear()
             if status == _ABORTED:
                 raise Aborted
             raise Internal(f"llama.cpp failed with status {status} ({self._log}); please report this")
-        self._evaluated.extend(tokens)
+        if not wanted:
+            return np.empty((0, self.vocabulary.size), np.float32)
+        return np.ctypeslib.as_array(self._llama.llama_get_logits(self._context), (wanted, self.vocabulary.size))
+
+    def use_threads(self, threads: int) -> None:
+        """From the next evaluation on; what comes out is the same."""
+        self._llama.llama_set_n_threads(self._context, threads, threads)
+
+    def cut(self, sequence: int, length: int) -> int:
+        """Forget all tokens of a sequence but the first `length`; what is left: a recurrent state has to forget all."""
+        if length and self._llama.llama_memory_seq_rm(self._memory, sequence, length, -1):
+            return length
+        self._llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        return 0
+
+    def save(self, sequence: int) -> State:
+        """What the KV cache holds of a sequence, some 20 kB a token for a model of 135 M parameters."""
+        import numpy as np
+
+        size = self._llama.llama_state_seq_get_size(self._context, sequence)
+        state = np.empty(size, np.uint8)
+        pointer = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        written = self._llama.llama_state_seq_get_data(self._context, pointer, size, sequence)
+        return state[:written]
+
+    def restore(self, sequence: int, state: State) -> bool:
+        """Make a sequence what was saved; false if llama.cpp refuses it, and then the sequence is empty."""
+        self.cut(sequence, 0)
+        pointer = state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+        if self._llama.llama_state_seq_set_data(self._context, pointer, state.size, sequence):
+            return True
+        self.cut(sequence, 0)
+        return False
+
+    def load_adapter(self, path: Path, digest: str) -> None:
+        """Read a LoRA, from now on known as its digest. InvalidInput if it is none, or made for another model."""
+        if digest in self._adapters:
+            return
+        self._log.clear()
+        adapter = self._llama.llama_adapter_lora_init(self._model, str(path).encode())
+        if not adapter:
+            raise InvalidInput(f"{path.name} is no adapter for this model ({self._log}); make one from this model")
+        self._adapters[digest] = adapter
+
+    def keep_adapters(self, digests: set[str]) -> None:
+        """Free all others."""
+        if self._adapter not in digests:
+            self._use("")
+        for digest in self._adapters.keys() - digests:
+            self._llama.llama_adapter_lora_free(self._adapters.pop(digest))
+
+    def sampler_context(self) -> Any:
+        """For a sampler, which reads the last evaluation's logits itself."""
+        return self._context
+
+    def close(self) -> None:
+        self._llama.llama_free(self._context)
+        self._llama.llama_model_free(self._model)  # and its adapters
+
+    def _use(self, adapter: str) -> None:
+        if adapter == self._adapter:
+            return
+        if adapter:
+            pointers = (self._llama.llama_adapter_lora_p_ctypes * 1)(self._adapters[adapter])
+            self._llama.llama_set_adapters_lora(self._context, pointers, 1, (ctypes.c_float * 1)(1.0))
+        else:
+            self._llama.llama_set_adapters_lora(self._context, None, 0, None)
+        self._adapter = adapter
 
     def _read_facts(self, path: Path, context_tokens: int) -> Facts:
         template: bytes | None = self._llama.llama_model_chat_template(self._model, None)
@@ -217,82 +215,57 @@ class Native:
         )
 
 
-class Sampler:
-    """Draws tokens from the last logits; use it in a `with` block.
-
-    The penalty looks at the last 64 tokens that this sampler has drawn.
-    """
-
-    def __init__(self, llama: Any, context: Any, vocabulary_size: int, sampling: Sampling) -> None:
-        self._llama = llama
-        self._context = context
-        self._chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-        if sampling.repeat_penalty != 1.0:
-            self._add(
-                llama.llama_sampler_init_penalties(vocabulary_size, _PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0)
-            )
-        if sampling.temperature == 0.0:
-            self._add(llama.llama_sampler_init_greedy())
-            return
-        if sampling.top_k:
-            self._add(llama.llama_sampler_init_top_k(sampling.top_k))
-        if sampling.top_p < 1.0:
-            self._add(llama.llama_sampler_init_top_p(sampling.top_p, 1))
-        if sampling.min_p:
-            self._add(llama.llama_sampler_init_min_p(sampling.min_p, 1))
-        self._add(llama.llama_sampler_init_temp(sampling.temperature))
-        seed = llama.LLAMA_DEFAULT_SEED if sampling.seed is None else sampling.seed
-        self._add(llama.llama_sampler_init_dist(seed))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._llama.llama_sampler_free(self._chain)
-
-    def draw(self) -> int:
-        token: int = self._llama.llama_sampler_sample(self._chain, self._context, -1)
-        return token
-
-    def _add(self, sampler: Any) -> None:
-        self._llama.llama_sampler_chain_add(self._chain, sampler)
-
-
 class _Batch:
-    """A llama_batch of one sequence, filled through numpy views."""
+    """A llama_batch on numpy's memory."""
 
-    def __init__(self, llama: Any) -> None:
+    def __init__(self, llama: Any, size: int) -> None:
         import numpy as np
 
-        self._llama = llama
-        self.raw = llama.llama_batch_init(CHUNK, 0, 1)
-        self._token = np.ctypeslib.as_array(self.raw.token, (CHUNK,))
-        self._position = np.ctypeslib.as_array(self.raw.pos, (CHUNK,))
-        self._wanted = np.ctypeslib.as_array(self.raw.logits, (CHUNK,))
-        for index in range(CHUNK):
-            self.raw.n_seq_id[index] = 1
-            self.raw.seq_id[index][0] = 0
+        self._token = np.zeros(size, np.int32)
+        self._position = np.zeros(size, np.int32)
+        self._sequence = np.zeros(size, np.int32)
+        self._wanted = np.zeros(size, np.int8)
+        self._one = np.ones(size, np.int32)
+        self._sequences = (self._sequence.ctypes.data + 4 * np.arange(size)).astype(np.uintp)
+        self.raw = llama.llama_batch()
+        self.raw.embd = None
+        for name, column in (
+            ("token", self._token),
+            ("pos", self._position),
+            ("n_seq_id", self._one),
+            ("seq_id", self._sequences),
+            ("logits", self._wanted),
+        ):
+            kind = next(kind for field, kind in llama.llama_batch._fields_ if field == name)
+            setattr(self.raw, name, ctypes.cast(column.ctypes.data, kind))
 
-    def fill(self, tokens: Sequence[int], position: int, every: bool) -> None:
-        count = len(tokens)
-        self.raw.n_tokens = count
-        self._token[:count] = tokens
-        self._position[:count] = range(position, position + count)
-        self._wanted[:count] = every
-        self._wanted[count - 1] = True
+    def fill(self, works: Sequence[Work]) -> int:
+        """How many rows of logits will come."""
+        import numpy as np
 
-    def close(self) -> None:
-        self._llama.llama_batch_free(self.raw)
+        end = 0
+        for work in works:
+            start, end = end, end + len(work.tokens)
+            self._token[start:end] = work.tokens
+            self._position[start:end] = np.arange(work.position, work.position + len(work.tokens))
+            self._sequence[start:end] = work.sequence
+            self._wanted[start:end] = work.wanted == "every"
+            self._wanted[end - 1] = work.wanted != "none"
+        self.raw.n_tokens = end
+        return int(self._wanted[:end].sum())
 
 
-def _context_params(llama: Any, context_tokens: int, prompt_threads: int, threads: int) -> Any:
+def _context_params(llama: Any, context_tokens: int, sequences: int, batch_tokens: int, tuning: Tuning) -> Any:
     params = llama.llama_context_default_params()
-    params.n_ctx = context_tokens
-    params.n_batch = params.n_ubatch = CHUNK
-    params.n_threads_batch = prompt_threads
-    params.n_threads = threads
-    # On a CPU flash attention halves the speed of generation.
-    params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    params.n_ctx = context_tokens * sequences
+    params.n_seq_max = sequences
+    params.kv_unified = False  # a sequence looks at its own memory only: that is faster, and keeps the others' speed
+    params.n_batch = params.n_ubatch = batch_tokens
+    params.n_threads_batch = tuning.prompt_threads
+    params.n_threads = tuning.threads
+    params.flash_attn_type = (
+        llama.LLAMA_FLASH_ATTN_TYPE_ENABLED if tuning.flash_attention else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    )
     return params
 
 
@@ -319,9 +292,10 @@ class _Log:
 @lru_cache(maxsize=1)
 def _start() -> _Log:
     """Initialise llama.cpp, once a process."""
-    # OpenMP reads this when it is loaded. Threads that spin while they wait are faster on an idle machine, and collapse
-    # beside other programs: an answer took three to seven times as long. A device is seldom idle.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # GNU's OpenMP reads this when it is loaded: a thread that waits for its team, hundreds of times a token, spins this
+    # often and then sleeps. Sleeping at once costs half the speed, and spinning on and on takes the cores from others.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     from llama_cpp import llama_cpp as llama
 
     log = _Log(llama)

@@ -11,7 +11,7 @@ from edge import models
 from edge.llama import selftest
 from edge.llama.chat_template import ChatTemplate
 from edge.llama.engine import LlamaEngine
-from edge.llama.native import Vocabulary
+from edge.llama.vocabulary import Vocabulary
 from edgewise.errors import ContextOverflow, EdgeUnavailable, InvalidInput, NotReady, Overloaded
 from edgewise.types import Chunk, Completion, Message, Options, Prompt, Sampling, Text
 
@@ -209,7 +209,7 @@ def test_control_tokens_in_a_text_are_text(engine: LlamaEngine) -> None:
 
 def test_one_request_too_many_is_refused_and_a_closed_engine_refuses_all(gguf: Path) -> None:
     async def main() -> None:
-        engine = await LlamaEngine.open(gguf, context_tokens=512, max_queue=1, label="small")
+        engine = await LlamaEngine.open(gguf, context_tokens=512, parallel=1, max_queue=1, label="small")
         assert engine.info.label == "small"
         assert engine.info.context_tokens == 512
         endless = Options(sampling=Sampling(max_tokens=400, temperature=2.0, seed=1))
@@ -244,7 +244,7 @@ def test_a_damaged_file_is_not_loaded(gguf: Path, tmp_path: Path) -> None:
         part.write(whole.read(20_000_000))
     garbage.write_bytes(b"GGUF" + bytes(range(256)) * 40)
     for path in (truncated, garbage):
-        with pytest.raises(NotReady, match="cannot load"):
+        with pytest.raises(NotReady, match="damaged"):
             asyncio.run(LlamaEngine.open(path))
     with pytest.raises(NotReady, match="No such file"):
         asyncio.run(LlamaEngine.open(tmp_path / "none.gguf"))
@@ -271,15 +271,15 @@ def test_a_model_needs_a_chat_template(engine: LlamaEngine) -> None:
     with pytest.raises(NotReady, match="broken"):
         ChatTemplate("{% for %}", words)
     with pytest.raises(InvalidInput, match="roles must alternate"):
-        ChatTemplate("{{ raise_exception('roles must alternate') }}", words).tokens(ask("hi"))
+        ChatTemplate("{{ raise_exception('roles must alternate') }}", words).render(ask("hi"))
     with pytest.raises(InvalidInput, match="does not show each"):
-        ChatTemplate("hello", words).tokens(ask("hi"))
+        ChatTemplate("hello", words).render(ask("hi"))
     with pytest.raises(InvalidInput, match="refuses"):
-        ChatTemplate("{{ ''.__class__.__mro__ }}{{ messages[0]['content'] }}", words).tokens(ask("hi"))
+        ChatTemplate("{{ ''.__class__.__mro__ }}{{ messages[0]['content'] }}", words).render(ask("hi"))
 
 
 def engine_vocabulary(engine: LlamaEngine) -> Vocabulary:
-    return engine._vocabulary
+    return engine._native.vocabulary
 
 
 def test_the_self_test_passes_here_and_is_remembered(

@@ -9,7 +9,7 @@ def play(pieces: list[bytes], stops: tuple[str, ...]) -> tuple[list[str], int, b
     stream = TokenStream(stops)
     chunks = []
     for piece in pieces:
-        if chunk := stream.push(piece, -1.0):
+        if chunk := stream.push(piece, -1.0, 2.0, 3.0):
             chunks.append(chunk)
         if stream.stopped:
             break

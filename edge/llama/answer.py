@@ -1,0 +1,144 @@
+"""What the engine does with a prompt: write an answer, or score given ones. Each as if it were alone with the model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge.engine import EngineInfo
+from edge.llama.job import Found, Job, Need, Steps
+from edge.llama.native import Native
+from edge.llama.sampling import Gauge, Sampler
+from edge.llama.stream import TokenStream
+from edgewise.types import Completion, FinishReason, Options, Scores, Timings, Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from edge.llama.grammar import Grammar
+    from edge.llama.native import Tokens as TokenArray
+
+_SCORED_AT_ONCE = 64
+"""Tokens whose logits are wanted in one evaluation: 200 kB each, for a vocabulary of 49,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes an answer. `surprising` are the tokens of the prompt whose surprisal is wanted; none, if it is empty."""
+
+    native: Native
+    gauge: Gauge
+    info: EngineInfo
+    options: Options
+    grammar: Grammar | None
+    surprising: slice
+    adapter: str
+
+    def __call__(self, job: Job) -> Steps:
+        started = time.monotonic()
+        surprisal, at = None, job.cached
+        if self.surprising.start < self.surprising.stop:
+            surprisal = yield from self._surprisal(job)
+            at = self.surprising.stop - 1
+        found = yield Need(job.prompt[at:])
+        evaluated = time.monotonic()
+        drawn, finish_reason = yield from self._write(job, found)
+        prompt_tokens, parameters = len(job.prompt), self.info.parameters
+        job.put(
+            Completion(
+                finish_reason=finish_reason,
+                tokens=Tokens(prompt_tokens=prompt_tokens, completion_tokens=drawn, cached_tokens=job.cached),
+                timings=Timings(
+                    queue_s=job.queue_s, prompt_s=evaluated - started, decode_s=time.monotonic() - evaluated
+                ),
+                model=self.info.model,
+                model_hash=self.info.model_hash,
+                flops=None if parameters is None else 2.0 * parameters * (prompt_tokens - job.cached + drawn),
+                adapter=self.adapter,
+                prompt_surprisal=surprisal,
+            )
+        )
+
+    def _write(self, job: Job, found: Found) -> Generator[Need, Found, tuple[int, FinishReason]]:
+        import numpy as np
+
+        sampling, words = self.options.sampling, self.native.vocabulary
+        stream = TokenStream(sampling.stop)
+        drawn = 0
+        finish_reason: FinishReason = "length"
+        with Sampler(self.native, sampling, self.grammar.start() if self.grammar else None) as sampler:
+            while True:
+                row = found.rows[-1]
+                confidence = self.gauge.read(row)
+                token = sampler.draw(row, found.index, confidence.top)
+                if words.ends(token):
+                    finish_reason = "stop"
+                    break
+                drawn += 1
+                logprob = min(0.0, float(row[token]) - confidence.log_total)
+                if chunk := stream.push(words.piece(token), logprob, confidence.entropy, confidence.margin):
+                    job.put(chunk)
+                if stream.stopped:
+                    finish_reason = "stop"
+                    break
+                if drawn == sampling.max_tokens:
+                    break
+                found = yield Need(np.array([token], np.int32))
+        if rest := stream.finish():
+            job.put(rest)
+        return drawn, finish_reason
+
+    def _surprisal(self, job: Job) -> Generator[Need, Found, float]:
+        """The mean over these tokens; leaves the sequence one token before their end."""
+        before = self.surprising.start - 1
+        if before > job.cached:
+            yield Need(job.prompt[job.cached : before])
+        logprobs = yield from _logprobs(self.gauge, job.prompt[before : self.surprising.stop])
+        return -sum(logprobs) / len(logprobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Grader:
+    """Scores continuations. The prompt is evaluated once; the first token of each continuation costs nothing more."""
+
+    gauge: Gauge
+    info: EngineInfo
+    continuations: Sequence[TokenArray]
+
+    def __call__(self, job: Job) -> Steps:
+        found = yield Need(job.prompt[job.cached :])
+        first = found.rows[-1].copy()
+        total = self.gauge.read(first).log_total
+        length = len(job.prompt)
+        scores: list[float] = []
+        for continuation in self.continuations:
+            score = min(0.0, float(first[continuation[0]]) - total)
+            if len(continuation) > 1:
+                score += sum((yield from _logprobs(self.gauge, continuation, keep=length)))
+            scores.append(score)
+        scored = sum(map(len, self.continuations))
+        parameters = self.info.parameters
+        job.put(
+            Scores(
+                logprobs=tuple(scores),
+                tokens=Tokens(prompt_tokens=length + scored, cached_tokens=job.cached),
+                flops=None if parameters is None else 2.0 * parameters * (length - job.cached + scored),
+            )
+        )
+
+
+def _logprobs(gauge: Gauge, tokens: TokenArray, keep: int | None = None) -> Generator[Need, Found, list[float]]:
+    """Of all tokens but the first, each after those before it."""
+    logprobs: list[float] = []
+    for start, stop in _pieces(len(tokens) - 1):
+        found = yield Need(tokens[start:stop], "every", keep)
+        logprobs += gauge.logprobs(found.rows, tokens[start + 1 : stop + 1])
+        keep = None
+    return logprobs
+
+
+def _pieces(length: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, length, _SCORED_AT_ONCE):
+        yield start, min(length, start + _SCORED_AT_ONCE)

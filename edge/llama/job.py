@@ -1,0 +1,156 @@
+"""A request on its way through the engine: what it wants evaluated, step by step, and who hears of what comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from edge.llama.native import Flag, Native, Work
+from edge.llama.prefixes import Slot, Space
+from edgewise.errors import DeadlineExceeded, EdgewiseError
+
+if TYPE_CHECKING:
+    from edge.llama.native import Logits, Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Append these tokens to the sequence, whose first `keep` tokens stay (all, if None)."""
+
+    tokens: Tokens
+    wanted: Literal["last", "every"] = "last"
+    keep: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Logits, [wanted tokens, vocabulary], valid until the next need; `index` is where the last of them stands in the
+    evaluation."""
+
+    rows: Logits
+    index: int
+
+
+Steps = Generator[Need, Found, None]
+"""The work of a request, written as if it were alone: it yields what it needs, and is sent what was found."""
+
+
+class Job:
+    """Made on an event loop, worked on by the engine's thread; `reusable` of the prompt's tokens may be cached."""
+
+    def __init__(
+        self,
+        steps: Callable[[Job], Steps],
+        prompt: Tokens,
+        space: Space,
+        *,
+        reusable: int,
+        is_batch: bool = False,
+        timeout_s: float | None = None,
+        adapter: Path | None = None,
+    ) -> None:
+        self.prompt = prompt
+        self.space = space
+        self.reusable = reusable
+        self.is_batch = is_batch
+        self.flag = Flag()
+        self.submitted = time.monotonic()
+        self.due = self.submitted
+        self.queue_s = 0.0
+        self.cached = 0
+        self._make = steps
+        self._adapter = adapter
+        self._deadline = None if timeout_s is None else self.submitted + timeout_s
+        self._timeout_s = timeout_s
+        self._steps: Steps | None = None
+        self._native: Native | None = None
+        self._slot: Slot | None = None
+        self._need: Need | None = None
+        self._done = 0
+        self._loop = asyncio.get_running_loop()
+        self._items: asyncio.Queue[Any] = asyncio.Queue()
+
+    # On the event loop.
+
+    async def next(self) -> Any:
+        """The next item, or what went wrong; which item is the last is up to the steps."""
+        left_s = None if self._deadline is None else self._deadline - time.monotonic()
+        try:
+            async with asyncio.timeout(left_s):
+                item = await self._items.get()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"the answer was not finished within {self._timeout_s:g} s; allow more time or lower max_tokens"
+            ) from None
+        if isinstance(item, EdgewiseError):
+            raise item
+        return item
+
+    # On the engine's thread.
+
+    def put(self, item: object) -> None:
+        """A loop that is closed has nobody waiting."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._items.put_nowait, item)
+
+    @property
+    def left(self) -> int:
+        """How many tokens of its need are not evaluated yet."""
+        return len(self._need.tokens) - self._done if self._need else 0
+
+    def work(self, count: int) -> Work:
+        """The next `count` tokens of the need."""
+        assert self._need is not None
+        assert self._slot is not None
+        is_last = count == self.left
+        tokens = self._need.tokens[self._done : self._done + count]
+        return Work(self._slot.sequence, self._slot.length, tokens, self._need.wanted if is_last else "none")
+
+    def start(self, native: Native, slot: Slot) -> None:
+        self._native = native
+        self._slot = slot
+        self.cached = slot.length
+        self.queue_s = time.monotonic() - self.submitted
+        if self._adapter:
+            native.load_adapter(self._adapter, self.space.adapter)
+        self._steps = self._make(self)
+        self._want(next(self._steps))
+
+    def advance(self, count: int, found: Found) -> bool:
+        """These tokens are evaluated; false when the job is over."""
+        assert self._steps is not None
+        assert self._slot is not None
+        self._slot.length += count
+        self._done += count
+        if self.left:
+            return True
+        try:
+            self._want(self._steps.send(found))
+        except StopIteration:
+            return False
+        return True
+
+    def rewind(self) -> None:
+        """Forget what an evaluation that failed has left in the sequence."""
+        self._cut(self._slot.length if self._slot else 0)
+
+    def end(self) -> Slot | None:
+        """Close what is open, and give the sequence back."""
+        if self._steps is not None:
+            self._steps.close()
+        return self._slot
+
+    def _want(self, need: Need) -> None:
+        self._need, self._done = need, 0
+        if need.keep is not None:
+            self._cut(need.keep)
+
+    def _cut(self, length: int) -> None:
+        assert self._slot is not None
+        assert self._native is not None
+        self._slot.length = self._native.cut(self._slot.sequence, length)

@@ -1,0 +1,60 @@
+"""How many threads an evaluation gets: all of them, or one when other programs want the cores.
+
+A few tokens of a small model are little work to share. A team of threads that wait for each other hundreds of times a
+token is twice as fast as one thread on a quiet machine, and a tenth as fast beside a busy program. No setting is right
+for both, so the choice is measured as it goes, and the other one tried again twice now and then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_TRIALS = 2
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+_WORSE = 1.5
+
+
+class Pace:
+    """Compares seconds a token, as if there were one token more: small evaluations have a cost of their own."""
+
+    def __init__(self, team: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._favourite, self._other = team, 1
+        self._costs: dict[int, float] = {}
+        self._best = float("inf")
+        self._pause_s = _FIRST_PAUSE_S
+        self._next_trial = clock() + _FIRST_PAUSE_S
+        self._trial: list[float] = []
+
+    def threads(self) -> int:
+        """For the next evaluation."""
+        if self._favourite == self._other or self._clock() < self._next_trial:
+            return self._favourite
+        return self._other
+
+    def took(self, threads: int, seconds: float, tokens: int) -> None:
+        """An evaluation with so many threads and tokens took so long."""
+        cost = seconds / (tokens + 1)
+        if threads == self._other != self._favourite:
+            self._trial.append(cost)
+            if len(self._trial) == _TRIALS:
+                self._decide(min(self._trial))
+            return
+        before = self._costs.get(threads, cost)
+        self._costs[threads] = before + 0.3 * (cost - before)
+        self._best = min(self._best, self._costs[threads])
+        if self._costs[threads] > _WORSE * self._best:
+            self._best = self._costs[threads]
+            self._next_trial = self._clock()
+
+    def _decide(self, trial: float) -> None:
+        self._trial = []
+        if trial < self._costs.get(self._favourite, float("inf")):
+            self._favourite, self._other = self._other, self._favourite
+            self._costs[self._favourite] = self._best = trial
+            self._pause_s = _FIRST_PAUSE_S
+        else:
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._next_trial = self._clock() + self._pause_s

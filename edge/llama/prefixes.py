@@ -1,0 +1,189 @@
+"""Which prompts the KV cache holds, so that what several of them begin with is evaluated once.
+
+A prompt looks for the longest beginning that it shares with another: in a sequence that is idle or busy, or among the
+states that were saved when their sequence was needed for something else. Saved states outlive the process in files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from edge.llama.native import Native, State, Tokens
+
+_WORTH_SAVING = 64
+_WORTH_COPYING = 16
+_WORTH_A_FILE = 256
+
+
+class Space(NamedTuple):
+    """Only prompts of one space share: those of one cache key, and of one adapter (by its digest)."""
+
+    key: str = ""
+    adapter: str = ""
+
+
+_ALL = Space()
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """A sequence of the KV cache. Of its `length` tokens those of the prompt may be shared.
+
+    Generated ones may not: llama.cpp rounds a token that is evaluated alone in another way than one of several, and an
+    answer must not depend on what came before. For the same reason a prompt always has two tokens left to evaluate.
+    """
+
+    sequence: int
+    prompt: Tokens
+    space: Space = _ALL
+    length: int = 0
+    used: float = 0.0
+
+    @property
+    def held(self) -> Tokens:
+        return self.prompt[: self.length]
+
+
+@dataclass(slots=True, eq=False)
+class Saved:
+    """A state in memory, or mapped from a file."""
+
+    space: Space
+    held: Tokens
+    state: State
+    used: float = field(default_factory=time.monotonic)
+
+
+class Prefixes:
+    """Hands out the sequences of the KV cache. `max_bytes` bounds the saved states; the oldest go first."""
+
+    def __init__(self, native: Native, sequences: int, max_bytes: int) -> None:
+        import numpy as np
+
+        self._native = native
+        self._max_bytes = max_bytes
+        self._slots = [Slot(sequence, np.empty(0, np.int32)) for sequence in range(sequences)]
+        self._idle = list(self._slots)
+        self._saved: list[Saved] = []
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def saved_bytes(self) -> int:
+        return sum(saved.state.nbytes for saved in self._saved)
+
+    def take(self, prompt: Tokens, space: Space, reusable: int) -> Slot:
+        """An idle sequence with as much of the prompt in it as can be had, but no more than `reusable` tokens.
+
+        `Slot.length` says how much that is. There must be an idle one.
+        """
+        source, shared = self._nearest(prompt[: max(0, min(reusable, len(prompt) - 2))], space)
+        slot = min(self._idle, key=lambda idle: idle.used)
+        if isinstance(source, Slot) and source in self._idle and len(source.held) - shared < _WORTH_SAVING:
+            slot = source
+        elif source is not slot:
+            self._save(slot)
+            if source is None or shared < _WORTH_COPYING or not self._copy(source, slot):
+                shared = 0
+        else:
+            self._save(slot)
+        self._idle.remove(slot)
+        slot.length = self._native.cut(slot.sequence, shared)
+        slot.prompt, slot.space = prompt, space
+        return slot
+
+    def give_back(self, slot: Slot) -> None:
+        slot.used = time.monotonic()
+        self._idle.append(slot)
+
+    def write(self, directory: Path, fingerprint: str) -> None:
+        """Keep what is worth it for the next start; only what was made without a cache key of its own."""
+        for slot in sorted(self._idle, key=lambda idle: idle.used):
+            self._save(slot)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        before = list(directory.iterdir())
+        for number, saved in enumerate(self._saved):
+            if saved.space.key or len(saved.held) < _WORTH_A_FILE:
+                continue
+            head = {"fingerprint": fingerprint, "adapter": saved.space.adapter, "tokens": saved.held.tolist()}
+            file = directory / f"{time.time_ns()}-{number}.kv"
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+                stream.write(json.dumps(head | {"bytes": saved.state.nbytes}).encode() + b"\n")
+                stream.write(saved.state.tobytes())
+        for file in before:
+            file.unlink(missing_ok=True)
+
+    def read(self, directory: Path, fingerprint: str) -> None:
+        """Take up what `write` left, unless it was made by another model or build."""
+        for saved in _files(directory, fingerprint):
+            self._saved.append(saved)
+        self._shrink()
+
+    def _nearest(self, prompt: Tokens, space: Space) -> tuple[Slot | Saved | None, int]:
+        best: Slot | Saved | None = None
+        longest = 0
+        sources: list[Slot | Saved] = [*self._slots, *self._saved]
+        for source in sources:
+            if source.space == space and (shared := _shared(prompt, source.held)) > longest:
+                best, longest = source, shared
+        if isinstance(best, Saved):
+            best.used = time.monotonic()
+        return best, longest
+
+    def _copy(self, source: Slot | Saved, slot: Slot) -> bool:
+        state = source.state if isinstance(source, Saved) else self._native.save(source.sequence)
+        return self._native.restore(slot.sequence, state)
+
+    def _save(self, slot: Slot) -> None:
+        """Before a sequence is overwritten: its prompt may be asked for again."""
+        held = slot.held
+        if len(held) < _WORTH_SAVING or any(
+            saved.space == slot.space and _shared(saved.held, held) == len(held) for saved in self._saved
+        ):
+            return
+        if self._native.cut(slot.sequence, len(held)) != len(held):
+            slot.length = 0  # a recurrent state cannot be cut back
+            return
+        slot.length = len(held)
+        self._saved = [
+            saved for saved in self._saved if saved.space != slot.space or _shared(saved.held, held) < len(saved.held)
+        ]
+        self._saved.append(Saved(slot.space, held.copy(), self._native.save(slot.sequence)))
+        self._shrink()
+
+    def _shrink(self) -> None:
+        self._saved.sort(key=lambda saved: saved.used)
+        while self._saved and self.saved_bytes > self._max_bytes:
+            self._saved.pop(0)
+
+
+def _shared(one: Tokens, other: Tokens) -> int:
+    """How many tokens two texts begin with alike."""
+    length = min(len(one), len(other))
+    different = one[:length] != other[:length]
+    return int(different.argmax()) if different.any() else length
+
+
+def _files(directory: Path, fingerprint: str) -> Iterator[Saved]:
+    import numpy as np
+
+    for file in sorted(directory.glob("*.kv")):
+        with file.open("rb") as stream:
+            line = stream.readline()
+        try:
+            head = json.loads(line)
+            whole = file.stat().st_size == len(line) + head["bytes"]
+            if whole and head["fingerprint"] == fingerprint:
+                state = np.memmap(file, np.uint8, "r", offset=len(line))
+                yield Saved(Space("", head["adapter"]), np.array(head["tokens"], np.int32), state)
+        except (ValueError, KeyError, TypeError):
+            continue  # cut short by a crash; the next `write` sweeps it out

@@ -1,0 +1,154 @@
+"""Who is evaluated next: every running answer one token, then the most urgent prompt one chunk, and so on.
+
+A prompt is never mixed with other tokens. So a long one stalls the running answers for no more than one chunk, a
+cancelled one can be stopped inside llama.cpp without harm to the others, and what comes out does not depend on them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from edge.llama.job import Found, Job
+from edge.llama.native import Aborted, Flag, Native, Work
+from edge.llama.pace import Pace
+from edge.llama.prefixes import Prefixes
+from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal
+
+if TYPE_CHECKING:
+    from edge.llama.calibration import Tuning
+    from edge.llama.native import Logits
+
+log = logging.getLogger(__name__)
+
+CLOSED = "the engine was closed; start it again"
+_BATCH_PATIENCE_S = 60.0
+"""So much later than it arrived an evaluation in the background counts as urgent: it waits, but it does not starve."""
+
+
+class Scheduler:
+    """Lives on the thread that owns llama.cpp."""
+
+    def __init__(self, native: Native, prefixes: Prefixes, tuning: Tuning) -> None:
+        self._native = native
+        self._prefixes = prefixes
+        self._tuning = tuning
+        self._step_pace = Pace(tuning.threads)
+        self._chunk_pace = Pace(tuning.prompt_threads)
+        self._waiting: list[Job] = []
+        self._running: list[Job] = []
+        self._token_s = 0.004
+        self._stopped = Flag()
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._waiting and not self._running
+
+    @property
+    def adapters(self) -> set[str]:
+        """The digests of those that are in use."""
+        return {job.space.adapter for job in (*self._waiting, *self._running)}
+
+    def add(self, job: Job) -> None:
+        """A job is the more urgent the earlier it came and the less it asks: short prompts overtake long ones, but only
+        those that came less than the long one's own evaluation before them."""
+        patience_s = _BATCH_PATIENCE_S if job.is_batch else 0.0
+        job.due = job.submitted + len(job.prompt) * self._token_s + patience_s
+        self._waiting.append(job)
+
+    def round(self) -> None:
+        for job in [*self._waiting, *self._running]:
+            if job.flag.raised:
+                job.put(EdgeUnavailable(CLOSED))  # who cancelled it does not listen any more
+                self._end(job)
+        self._generate()
+        self._evaluate_a_chunk()
+
+    def interrupt(self) -> None:
+        """From any thread: end all jobs, the evaluation that runs included."""
+        self._stopped.raise_()
+        for job in [*self._waiting, *self._running]:
+            job.flag.raise_()
+
+    def _generate(self) -> None:
+        """One token of every sequence that waits for one, in one evaluation an adapter."""
+        ready = sorted((job for job in self._running if job.left == 1), key=lambda job: job.space.adapter)
+        for _, group in groupby(ready, key=lambda job: job.space.adapter):
+            jobs = list(group)
+            rows, _ = self._evaluate(jobs, [job.work(1) for job in jobs], self._stopped, self._step_pace)
+            for index, job in enumerate(jobs if rows is not None else ()):
+                assert rows is not None
+                self._advance(job, 1, Found(rows[index : index + 1], index))
+
+    def _evaluate_a_chunk(self) -> None:
+        prompts = [job for job in self._running if job.left > 1]
+        if self._prefixes.idle:
+            prompts += self._waiting
+        if not prompts:
+            return
+        job = min(prompts, key=lambda prompt: prompt.due)
+        if job in self._waiting and not self._start(job):
+            return
+        count = min(job.left, self._tuning.chunk_tokens)
+        if job.left - count == 1:
+            count -= 1  # nothing but a generated token is evaluated alone (see prefixes.Slot)
+        rows, took_s = self._evaluate([job], [job.work(count)], job.flag, self._chunk_pace)
+        if rows is not None:
+            self._token_s += 0.2 * (took_s / count - self._token_s)
+            self._advance(job, count, Found(rows, count - 1))
+
+    def _start(self, job: Job) -> bool:
+        """Give a job its sequence; false if there is nothing to evaluate, because it has failed already."""
+        self._waiting.remove(job)
+        self._running.append(job)
+        try:
+            job.start(self._native, self._prefixes.take(job.prompt, job.space, job.reusable))
+        except EdgewiseError as error:
+            job.put(error)
+            self._end(job)
+            return False
+        return job.left > 1
+
+    def _evaluate(
+        self, jobs: Sequence[Job], works: Sequence[Work], flag: Flag, pace: Pace
+    ) -> tuple[Logits | None, float]:
+        """What was found and how many seconds it took; None if it came to nothing, which the jobs have been told."""
+        threads, started = pace.threads(), time.monotonic()
+        self._native.use_threads(threads)
+        try:
+            rows = self._native.evaluate(works, flag, jobs[0].space.adapter)
+            took_s = time.monotonic() - started
+            pace.took(threads, took_s, sum(len(work.tokens) for work in works))
+            return rows, took_s
+        except Aborted:
+            for job in jobs:
+                job.rewind()  # the next round ends what was cancelled
+        except Internal as error:
+            for job in jobs:
+                job.rewind()
+                job.put(error)
+                self._end(job)
+        return None, 0.0
+
+    def _advance(self, job: Job, count: int, found: Found) -> None:
+        """Tell a job what came out; it is over when it wants no more."""
+        try:
+            if job.advance(count, found):
+                return
+        except EdgewiseError as error:
+            job.put(error)
+        except Exception:  # the thread's boundary: a fault in one job must not end the engine
+            log.exception("a job of the engine failed")
+            job.put(Internal("the engine failed; its log has the reason"))
+        self._end(job)
+
+    def _end(self, job: Job) -> None:
+        if job in self._waiting:
+            self._waiting.remove(job)
+            return
+        self._running.remove(job)
+        if slot := job.end():
+            self._prefixes.give_back(slot)
