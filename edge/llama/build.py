@@ -23,6 +23,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def settle_threads() -> None:
+    """How OpenMP's threads wait for each other; to be called before llama.cpp is loaded, which is when it is read.
+
+    They wait hundreds of times a token. With GNU's OpenMP they spin this often and then sleep: sleeping at once costs
+    half of the speed, and spinning on and on makes answers many times as slow when another program wants a core.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():

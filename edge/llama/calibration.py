@@ -1,14 +1,33 @@
-"""How llama.cpp is set up for one model on this machine: a default, or what a measurement found to be faster."""
+"""How llama.cpp is set up for one model on this machine: a default, or what a measurement found to be faster.
+
+`python -m edge.llama.calibration MODEL` measures, in a process of its own, because OpenMP keeps the threads that it has
+once made. Speeds are compared within one run only: rounds are interleaved, so that a disturbance hits all settings, and
+a setting has to be better than the default by more than its rounds differ among themselves.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
+from statistics import median
 from typing import Self
 
+from edge import models
 from edge.llama import build
+from edge.models.digests import write_atomically
 from edgewise import place
+from edgewise.errors import NotReady
+
+_CHUNKS = (64, 128, 256)
+_LEAST_GAIN = 0.03
+_NOISY = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +45,163 @@ class Tuning:
         return cls(threads=cores, prompt_threads=cores, chunk_tokens=128, flash_attention=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """Tokens a second: of a prompt, of one answer, of several answers together."""
+
+    prompt: float
+    single: float
+    several: float
+
+    @property
+    def generation(self) -> float:
+        return math.sqrt(self.single * self.several)
+
+
+Aspect = Callable[[Speeds], float]
+_PROMPT, _SINGLE, _SEVERAL, _GENERATION = map(attrgetter, ("prompt", "single", "several", "generation"))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    tuning: Tuning
+    rounds: tuple[Speeds, ...]
+
+    @property
+    def speeds(self) -> Speeds:
+        """Medians."""
+        return Speeds(*(self.speed(aspect) for aspect in (_PROMPT, _SINGLE, _SEVERAL)))
+
+    def speed(self, aspect: Aspect) -> float:
+        return median(map(aspect, self.rounds))
+
+    def spread(self, aspect: Aspect) -> float | None:
+        """How far the rounds are apart, as a share of their median; None with a single round."""
+        values = [aspect(one) for one in self.rounds]
+        return (max(values) - min(values)) / median(values) if len(values) > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """`measured` begins with the default, and ends with what was measured last."""
+
+    tuning: Tuning
+    measured: tuple[Measured, ...]
+    measured_at: str
+
+    @property
+    def default(self) -> Measured:
+        return self.measured[0]
+
+    @property
+    def chosen(self) -> Measured:
+        """The last time that the chosen settings were measured."""
+        return next(one for one in reversed(self.measured) if one.tuning == self.tuning)
+
+    @property
+    def noisy(self) -> bool:
+        """The machine was busy, or there was one round only: a better setting may have been missed."""
+        spreads = [one.spread(aspect) for one in self.measured for aspect in (_PROMPT, _GENERATION)]
+        return any(spread is None or spread > _NOISY for spread in spreads)
+
+
+Rounds = Callable[[tuple[Tuning, ...]], tuple[Measured, ...]]
+"""Measures settings against each other, in interleaved rounds."""
+
+
 def stored(digest: str) -> Tuning | None:
     """What was measured for the model with this SHA-256, this build and this processor; None if nothing was."""
+    found = known(digest)
+    return found.tuning if found else None
+
+
+def known(digest: str) -> Calibration | None:
+    """The same with the figures."""
     try:
-        found = json.loads(_file(digest).read_text(encoding="utf-8"))
-        return Tuning(**found["tuning"])
+        return _from_json(_file(digest).read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def store(digest: str, tuning: Tuning) -> None:
-    file = _file(digest)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"tuning": asdict(tuning)}, indent=1), encoding="utf-8")
+def measure(path: Path, progress: Callable[[int], None] = lambda _rounds: None) -> Calibration:
+    """Measure and keep; `progress` hears how many rounds are done. NotReady if llama.cpp cannot run the model."""
+    digest = models.digest(path)
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge.llama.calibration", str(path)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        last = ""
+        try:
+            for last in child.stdout:
+                step = json.loads(last)
+                if isinstance(step, int):
+                    progress(step)
+        finally:
+            child.kill()
+    if child.returncode != 0:
+        raise NotReady(f"the calibration of {path} failed; `edgewise doctor` says whether llama.cpp can run it at all")
+    found = _from_json(last)
+    write_atomically(_file(digest), json.dumps(asdict(found), indent=1))
+    return found
+
+
+def choose(cores: int, rounds: Rounds) -> Calibration:
+    """First the number of threads, then the size of a chunk, then flash attention; each against the best so far."""
+    best = Tuning.default(cores)
+    counts = [cores, *(2**power for power in range(cores.bit_length()) if 2**power < cores)]
+    by_threads = rounds(tuple(replace(best, threads=count, prompt_threads=count) for count in counts))
+    best = replace(
+        best,
+        threads=_best(by_threads, _GENERATION).tuning.threads,
+        prompt_threads=_best(by_threads, _PROMPT).tuning.prompt_threads,
+    )
+    sizes = [best.chunk_tokens, *(size for size in _CHUNKS if size != best.chunk_tokens)]
+    by_chunk = rounds(tuple(replace(best, chunk_tokens=size) for size in sizes))
+    best = _best(by_chunk, _PROMPT).tuning
+    by_attention = rounds((best, replace(best, flash_attention=True)))
+    without, with_it = by_attention
+    if all(_is_better(without, with_it, aspect) for aspect in (_PROMPT, _GENERATION)):
+        best = with_it.tuning
+    return Calibration(best, (*by_threads, *by_chunk, *by_attention), datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _best(measured: Sequence[Measured], aspect: Aspect) -> Measured:
+    """The first, unless others are better."""
+    first, *others = measured
+    return max((first, *(one for one in others if _is_better(first, one, aspect))), key=lambda one: one.speed(aspect))
+
+
+def _is_better(one: Measured, other: Measured, aspect: Aspect) -> bool:
+    """By more than chance, of which a single round says nothing."""
+    spreads = one.spread(aspect), other.spread(aspect)
+    if None in spreads:
+        return False
+    return other.speed(aspect) / one.speed(aspect) - 1 > max(_LEAST_GAIN, *filter(None, spreads))
+
+
+def _from_json(text: str) -> Calibration:
+    found = json.loads(text)
+    measured = tuple(
+        Measured(Tuning(**one["tuning"]), tuple(Speeds(**speeds) for speeds in one["rounds"]))
+        for one in found["measured"]
+    )
+    return Calibration(Tuning(**found["tuning"]), measured, found["measured_at"])
 
 
 def _file(digest: str) -> Path:
     return place.cache_dir() / "calibration" / f"{build.key(digest)}.json"
+
+
+def _main(path: Path) -> None:
+    """In the child: a number a round, and then the calibration."""
+    from edge.llama.stopwatch import Stopwatch
+
+    cores = build.cores()
+    with Stopwatch(path, lambda done: print(json.dumps(done), flush=True)) as stopwatch:  # noqa: T201 - to the parent
+        found = choose(cores, stopwatch.rounds)
+    print(json.dumps(asdict(found)))  # noqa: T201 - to the parent
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]))

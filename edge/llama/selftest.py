@@ -7,15 +7,13 @@ A build for another processor, or by a compiler with a fault, ends with an illeg
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import platform
 import signal
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from edge import models
+from edge.llama import build
+from edge.llama.calibration import Tuning
 from edgewise import place
 from edgewise.errors import NotReady
 
@@ -65,30 +63,20 @@ def judge(status: int, errors: str, path: Path) -> None:
 
 def decode(path: Path) -> None:
     """A chunk and then a single token, which are different code in llama.cpp."""
-    from edge.llama.native import Native
+    import numpy as np
 
-    native = Native(path, context_tokens=512, threads=os.cpu_count() or 1)
-    tokens = native.vocabulary.tokenize("The quick brown fox jumps over the lazy dog. " * 4)
-    native.evaluate(tokens)
-    native.evaluate(tokens[:1])
+    from edge.llama.native import Flag, Native, Work
+
+    native = Native(path, 512, 1, Tuning.default(build.cores()))
+    tokens = np.array(native.vocabulary.tokenize("The quick brown fox jumps over the lazy dog. " * 4), np.int32)
+    native.evaluate([Work(0, 0, tokens, "last")], Flag())
+    native.evaluate([Work(0, len(tokens), tokens[:1], "last")], Flag())
     native.close()
 
 
 def _mark(path: Path) -> Path:
     """An empty file whose name is a hash of all that a pass depends on."""
-    package = metadata.distribution("llama-cpp-python")
-    libraries = Path(str(package.locate_file("llama_cpp/lib")))
-    parts = [models.sha256(path), package.version, _processor()]
-    parts += [f"{file.name} {file.stat().st_mtime_ns}" for file in sorted(libraries.glob("*"))]
-    return place.cache_dir() / "selftest" / hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if not cpuinfo.exists():
-        return f"{platform.machine()} {platform.processor()}"
-    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    return next((line for line in lines if line.lower().startswith(("flags", "features"))), platform.machine())
+    return place.cache_dir() / "selftest" / build.key(models.digest(path))
 
 
 if __name__ == "__main__":
