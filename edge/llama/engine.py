@@ -18,6 +18,7 @@ from edge.llama import calibration
 from edge.llama.adapters import Adapter, Adapters
 from edge.llama.answer import Grader, Writer
 from edge.llama.chat_template import ChatTemplate, Rendered
+from edge.llama.invariance import is_invariant
 from edge.llama.job import Job, Steps
 from edge.llama.native import NO_GPU, Gpu, Native
 from edge.llama.owner import Owner
@@ -93,11 +94,11 @@ class LlamaEngine:
         def load() -> tuple[Native, Scheduler, Callable[[], None]]:
             native = Native(path, context_tokens, parallel, tuning, gpu)
             prefixes = Prefixes(native, parallel, prefix_cache_mib * _MIB)
+            scheduler = Scheduler(native, prefixes, tuning, is_invariant=is_invariant(native, parallel))
             if prefix_directory is None:
-                return native, Scheduler(native, prefixes, tuning), lambda: None
+                return native, scheduler, lambda: None
             prefixes.read(prefix_directory, fingerprint)
-            write = partial(prefixes.write, prefix_directory, fingerprint)
-            return native, Scheduler(native, prefixes, tuning), write
+            return native, scheduler, partial(prefixes.write, prefix_directory, fingerprint)
 
         owner = Owner(load)
         try:
@@ -231,6 +232,7 @@ class LlamaEngine:
             Space(options.cache_key, adapter.digest),
             reusable=len(rendered.tokens) if reusable is None else reusable,
             is_batch=options.priority == "batch",
+            has_seed=options.sampling.seed is not None,
             timeout_s=options.timeout_s,
             adapter=adapter.path if adapter.digest else None,
         )

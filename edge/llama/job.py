@@ -51,6 +51,7 @@ class Job:
         *,
         reusable: int,
         is_batch: bool = False,
+        has_seed: bool = False,
         timeout_s: float | None = None,
         adapter: Path | None = None,
     ) -> None:
@@ -58,6 +59,7 @@ class Job:
         self.space = space
         self.reusable = reusable
         self.is_batch = is_batch
+        self.has_seed = has_seed
         self.flag = Flag()
         self.submitted = time.monotonic()
         self.due = self.submitted

@@ -7,6 +7,7 @@ states that were saved when their sequence was needed for something else. Saved 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from edge.llama.native import Native, State, Tokens
+
+log = logging.getLogger(__name__)
 
 _WORTH_SAVING = 64
 _WORTH_COPYING = 16
@@ -59,6 +62,13 @@ class Saved:
     held: Tokens
     state: State
     used: float = field(default_factory=time.monotonic)
+
+    def write(self, file: Path, fingerprint: str) -> None:
+        """One line of JSON, then the state."""
+        head = {"fingerprint": fingerprint, "adapter": self.space.adapter, "tokens": self.held.tolist()}
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(json.dumps(head | {"bytes": self.state.nbytes}).encode() + b"\n")
+            stream.write(self.state.tobytes())
 
 
 class Prefixes:
@@ -106,21 +116,22 @@ class Prefixes:
         self._idle.append(slot)
 
     def write(self, directory: Path, fingerprint: str) -> None:
-        """Keep what is worth it for the next start; only what was made without a cache key of its own."""
+        """Keep what is worth it for the next start; only what was made without a cache key of its own.
+
+        It is a cache: where it cannot be written, the next start evaluates again.
+        """
         for slot in sorted(self._idle, key=lambda idle: idle.used):
             self._save(slot)
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        before = list(directory.iterdir())
-        for number, saved in enumerate(self._saved):
-            if saved.space.key or len(saved.held) < _WORTH_A_FILE:
-                continue
-            head = {"fingerprint": fingerprint, "adapter": saved.space.adapter, "tokens": saved.held.tolist()}
-            file = directory / f"{time.time_ns()}-{number}.kv"
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-                stream.write(json.dumps(head | {"bytes": saved.state.nbytes}).encode() + b"\n")
-                stream.write(saved.state.tobytes())
-        for file in before:
-            file.unlink(missing_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            before = list(directory.iterdir())
+            for number, saved in enumerate(self._saved):
+                if not saved.space.key and len(saved.held) >= _WORTH_A_FILE:
+                    saved.write(directory / f"{time.time_ns()}-{number}.kv", fingerprint)
+            for file in before:
+                file.unlink()
+        except OSError as error:
+            log.warning("evaluated prompts cannot be kept in %s: %s", directory, error.strerror)
 
     def read(self, directory: Path, fingerprint: str) -> None:
         """Take up what `write` left, unless it was made by another model or build."""

@@ -30,12 +30,13 @@ _BATCH_PATIENCE_S = 60.0
 
 
 class Scheduler:
-    """Lives on the thread that owns llama.cpp."""
+    """Lives on the thread that owns llama.cpp. `is_invariant` as invariance.py has it."""
 
-    def __init__(self, native: Native, prefixes: Prefixes, tuning: Tuning) -> None:
+    def __init__(self, native: Native, prefixes: Prefixes, tuning: Tuning, *, is_invariant: bool) -> None:
         self._native = native
         self._prefixes = prefixes
         self._tuning = tuning
+        self._is_invariant = is_invariant
         self._step_pace = Pace(tuning.threads)
         self._chunk_pace = Pace(tuning.prompt_threads)
         self._waiting: list[Job] = []
@@ -74,14 +75,18 @@ class Scheduler:
             job.flag.raise_()
 
     def _generate(self) -> None:
-        """One token of every sequence that waits for one, in one evaluation an adapter."""
-        ready = sorted((job for job in self._running if job.left == 1), key=lambda job: job.space.adapter)
-        for _, group in groupby(ready, key=lambda job: job.space.adapter):
+        """One token of every sequence that waits for one, in one evaluation if they can be evaluated together."""
+        ready = sorted((job for job in self._running if job.left == 1), key=self._company)
+        for _, group in groupby(ready, key=self._company):
             jobs = list(group)
             rows, _ = self._evaluate(jobs, [job.work(1) for job in jobs], self._stopped, self._step_pace)
             for index, job in enumerate(jobs if rows is not None else ()):
                 assert rows is not None
                 self._advance(job, 1, Found(rows[index : index + 1], index))
+
+    def _company(self, job: Job) -> tuple[str, int]:
+        """Jobs of equal company share an evaluation: those of one adapter, but for one that must be alone."""
+        return job.space.adapter, id(job) if job.has_seed and not self._is_invariant else 0
 
     def _evaluate_a_chunk(self) -> None:
         prompts = [job for job in self._running if job.left > 1]
