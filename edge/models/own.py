@@ -106,6 +106,9 @@ def check_name(name: str) -> None:
 def remember(model: Model, commit: str | None = None) -> None:
     """Write down what is in the directory of a model; hash and size have to be known."""
     (content,) = model.files
+    path = directory_of(model.name) / "model.json"
+    if commit is None and path.exists():
+        commit = _Record.model_validate_json(path.read_bytes()).commit
     record = _Record.model_validate(
         {
             "source": str(model.source),
@@ -121,7 +124,7 @@ def remember(model: Model, commit: str | None = None) -> None:
             "chat_template": model.chat_template,
         }
     )
-    write_atomically(directory_of(model.name) / "model.json", record.model_dump_json(indent=1) + "\n")
+    write_atomically(path, record.model_dump_json(indent=1) + "\n")
 
 
 def _records() -> Iterator[tuple[str, _Record]]:
