@@ -8,10 +8,10 @@ UV := build/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check test-system protos lock
+.PHONY: help setup demo test check bench bench-engine test-system protos lock
 
 help: ## Say what there is.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 setup: ## Make .venv, compile llama.cpp and fetch the models: minutes at first, nothing afterwards.
 	@$(PYTHON) deploy/bootstrap.py
@@ -31,6 +31,11 @@ check: setup ## Check format, lint, types, layers, and the protocol with its gen
 	rm -rf build/protos && mkdir -p build/protos
 	$(PROTOC) --python_out=build/protos --pyi_out=build/protos --grpc_python_out=build/protos $(PROTOS)
 	diff -r -x '*.proto' -x __pycache__ build/protos/edgewise/v1 protos/edgewise/v1
+
+bench: bench-engine ## Run all benchmarks; each writes build/bench/NAME.json. Wants a machine that does nothing else.
+
+bench-engine: setup ## Measure the edge engine beside llama-cpp-python and llama.cpp's server: half an hour.
+	@$(BIN)/python -m tests.bench.engine $(if $(QUICK),--quick)
 
 test-system: setup ## Run the tests that need root or system tools.
 	$(BIN)/pytest -m system

@@ -1,0 +1,11 @@
+# Read by CMake right after project(llama.cpp): the flags of the wheel, and the parts that the wheel leaves out.
+include(${CMAKE_CURRENT_LIST_DIR}/../../deploy/llama/build.cmake)
+set(LLAMA_BUILD_COMMON ON)
+set(LLAMA_BUILD_TOOLS ON)
+set(LLAMA_BUILD_SERVER ON)
+set(LLAMA_BUILD_TESTS OFF)
+set(LLAMA_BUILD_EXAMPLES OFF)
+set(LLAMA_BUILD_APP OFF)
+set(LLAMA_BUILD_UI OFF)
+set(LLAMA_USE_PREBUILT_UI OFF)
+set(LLAMA_OPENSSL OFF)
