@@ -62,7 +62,6 @@ class Job:
         self.has_seed = has_seed
         self.flag = Flag()
         self.submitted = time.monotonic()
-        self.due = self.submitted
         self.queue_s = 0.0
         self.cached = 0
         self._make = steps

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLOSED = "the engine was closed; start it again"
+_LONGEST_STALL_S = 0.15
+_SMALLEST_CHUNK = 16
 _BATCH_PATIENCE_S = 60.0
 """So much later than it arrived an evaluation in the background counts as urgent: it waits, but it does not starve."""
 
@@ -54,10 +56,6 @@ class Scheduler:
         return {job.space.adapter for job in (*self._waiting, *self._running)}
 
     def add(self, job: Job) -> None:
-        """A job is the more urgent the earlier it came and the less it asks: short prompts overtake long ones, but only
-        those that came less than the long one's own evaluation before them."""
-        patience_s = _BATCH_PATIENCE_S if job.is_batch else 0.0
-        job.due = job.submitted + len(job.prompt) * self._token_s + patience_s
         self._waiting.append(job)
 
     def round(self) -> None:
@@ -94,16 +92,28 @@ class Scheduler:
             prompts += self._waiting
         if not prompts:
             return
-        job = min(prompts, key=lambda prompt: prompt.due)
+        job = min(prompts, key=self._due)
         if job in self._waiting and not self._start(job):
             return
-        count = min(job.left, self._tuning.chunk_tokens)
+        count = min(job.left, self._chunk_tokens())
         if job.left - count == 1:
             count -= 1  # nothing but a generated token is evaluated alone (see prefixes.Slot)
         rows, took_s = self._evaluate([job], [job.work(count)], job.flag, self._chunk_pace)
         if rows is not None:
             self._token_s += 0.2 * (took_s / count - self._token_s)
             self._advance(job, count, Found(rows, count - 1))
+
+    def _due(self, job: Job) -> float:
+        """A prompt is the more urgent the earlier it came and the shorter it is: it overtakes a longer one, unless that
+        one came before it by more than its own evaluation takes. So nobody starves."""
+        patience_s = _BATCH_PATIENCE_S if job.is_batch else 0.0
+        return job.submitted + len(job.prompt) * self._token_s + patience_s
+
+    def _chunk_tokens(self) -> int:
+        """Less while somebody's answer is being written, who waits for it between two of his tokens."""
+        if all(job.left > 1 for job in self._running):
+            return self._tuning.chunk_tokens
+        return min(self._tuning.chunk_tokens, max(_SMALLEST_CHUNK, int(_LONGEST_STALL_S / self._token_s)))
 
     def _start(self, job: Job) -> bool:
         """Give a job its sequence; false if there is nothing to evaluate, because it has failed already."""
