@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge.llama.grammar import Grammar
     from edge.llama.native import Tokens as TokenArray
 
-_SCORED_AT_ONCE = 64
+_SCORED_AT_ONCE = 32
 """Tokens whose logits are wanted in one evaluation: 200 kB each, for a vocabulary of 49,000."""
 
 

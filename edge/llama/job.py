@@ -104,6 +104,11 @@ class Job:
         """How many tokens of its need are not evaluated yet."""
         return len(self._need.tokens) - self._done if self._need else 0
 
+    @property
+    def is_whole(self) -> bool:
+        """Its need is met in one evaluation, because all of its logits are wanted."""
+        return self._need is not None and self._need.wanted == "every"
+
     def work(self, count: int) -> Work:
         """The next `count` tokens of the need."""
         assert self._need is not None

@@ -95,7 +95,7 @@ class Scheduler:
         job = min(prompts, key=self._due)
         if job in self._waiting and not self._start(job):
             return
-        count = min(job.left, self._chunk_tokens())
+        count = job.left if job.is_whole else min(job.left, self._chunk_tokens())
         if job.left - count == 1:
             count -= 1  # nothing but a generated token is evaluated alone (see prefixes.Slot)
         rows, took_s = self._evaluate([job], [job.work(count)], job.flag, self._chunk_pace)
