@@ -37,10 +37,13 @@ class Upstream:
         self.arrived = threading.Event()
         self.released = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
-        app = Starlette(routes=[Route("/v1/chat/completions", self._complete, methods=["POST"])])
+        app = Starlette(routes=self.routes())
         config = uvicorn.Config(app, log_config=None, ws="none", lifespan="off", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+
+    def routes(self) -> list[Route]:
+        return [Route("/v1/chat/completions", self._complete, methods=["POST"])]
 
     @property
     def url(self) -> str:
@@ -66,7 +69,7 @@ class Upstream:
         self.requests.append(body)
         self.keys.append(request.headers.get("authorization", ""))
         self.arrived.set()
-        model = body["model"]
+        model = self.behaviour(body)
         if model in _REFUSALS:
             return _REFUSALS[model]()
         if model == "hang":
@@ -77,6 +80,12 @@ class Upstream:
             model = "ok"
         return StreamingResponse(self._stream(model, body), media_type="text/event-stream")
 
+    def behaviour(self, body: dict[str, Any]) -> str:
+        return str(body["model"])
+
+    def words(self, _: dict[str, Any]) -> tuple[str, ...]:
+        return WORDS
+
     async def _hang(self, request: Request) -> Response:
         while (await request.receive())["type"] != "http.disconnect":
             pass
@@ -84,9 +93,10 @@ class Upstream:
         return Response()
 
     async def _stream(self, model: str, body: dict[str, Any]) -> AsyncIterator[str]:
+        words = self.words(body)
         try:
-            for number, word in enumerate(WORDS):
-                yield _event(choices=[{"index": 0, "delta": {"content": word}, "logprobs": _logprobs(body)}])
+            for number, word in enumerate(words):
+                yield _event(choices=[{"index": 0, "delta": {"content": word}, "logprobs": _logprobs(body, model)}])
                 if number == 1 and model in _INTERRUPTIONS:
                     yield _INTERRUPTIONS[model]
                     raise ConnectionAbortedError
@@ -99,7 +109,7 @@ class Upstream:
             reason = {"filter": "content_filter", "length": "length"}.get(model, "stop")
             yield _event(choices=[{"index": 0, "delta": {}, "finish_reason": reason}])
             if body.get("stream_options") and model != "no-usage":
-                yield _event(choices=[], usage={"prompt_tokens": PROMPT_TOKENS, "completion_tokens": len(WORDS)})
+                yield _event(choices=[], usage={"prompt_tokens": PROMPT_TOKENS, "completion_tokens": len(words)})
             yield "data: [DONE]\n\n"
         finally:
             self.released.set()
@@ -110,8 +120,10 @@ def _event(**fields: Any) -> str:
     return f"data: {json.dumps(chunk)}\n\n"
 
 
-def _logprobs(body: dict[str, Any]) -> dict[str, Any] | None:
-    return {"content": [{"token": "t", "logprob": -0.25, "top_logprobs": []}]} if body.get("logprobs") else None
+def _logprobs(body: dict[str, Any], model: str) -> dict[str, Any] | None:
+    if not body.get("logprobs") or model == "no-logprobs":
+        return None
+    return {"content": [{"token": "t", "logprob": -0.25, "top_logprobs": []}]}
 
 
 def _error(status: int, message: str, code: str = "", **headers: str) -> Response:
@@ -129,6 +141,7 @@ _REFUSALS: Mapping[str, Callable[[], Response]] = {
     "429-odd": lambda: _error(429, "slow down", retry_after="inf"),
     "quota": lambda: _error(429, "pay first", code="insufficient_quota"),
     "500": lambda: _error(500, "oops"),
+    "503": lambda: _error(503, "Loading model"),
     "html": lambda: HTMLResponse("<html>log in to the hotel's network</html>"),
     "redirect": lambda: RedirectResponse("http://127.0.0.1:9/elsewhere", 307),
     "not-json": lambda: Response("data: {{{\n\n", media_type="text/event-stream"),

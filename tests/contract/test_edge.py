@@ -1,106 +1,20 @@
-"""One suite for every edge: in this process, over gRPC, with the real model and with recorded answers."""
+"""One suite for every edge: in this process, over gRPC, with the real model, on a server, and with recorded answers."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import math
-import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 
-import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from edge.client import EdgeClient
-from edge.config import EdgeSettings
 from edge.node import EdgeNode
-from edge.server import service
-from edgewise.errors import (
-    ContextOverflow,
-    InvalidInput,
-    NotFound,
-    NotReady,
-    TooLarge,
-    Unauthenticated,
-)
+from edgewise.errors import ContextOverflow, InvalidInput, NotFound, NotReady, TooLarge
 from edgewise.ports import Edge
-from edgewise.rpc import open_channel, start_server
-from edgewise.types import (
-    Chunk,
-    Completion,
-    CostBasis,
-    Ingested,
-    Message,
-    Options,
-    Privacy,
-    Prompt,
-    Query,
-    Sampling,
-    Text,
-    Upload,
-)
-from edgewise.v1 import edge_pb2, edge_pb2_grpc
-
-TOKEN = "a token"
-MAX_BYTES = 100_000
-
-HOURS = b"# Gate museum\n\n## Opening hours\n\nThe doors open at nine.\n\n## Tickets\n\nA ticket costs seven euros.\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How to reach a node: `replays` if its engine does not run a model."""
-
-    node: EdgeNode
-    is_remote: bool
-    replays: bool
-
-    @asynccontextmanager
-    async def edge(self) -> AsyncIterator[EdgeNode | EdgeClient]:
-        if not self.is_remote:
-            yield self.node
-            return
-        server, address = await start_server([service(self.node)], "127.0.0.1:0", token=TOKEN)
-        client = EdgeClient(address, TOKEN)
-        try:
-            yield client
-        finally:
-            await client.close()
-            await server.stop(None)
-
-
-def opened(settings: EdgeSettings, directory: Path) -> Iterator[EdgeNode]:
-    node = asyncio.run(EdgeNode.open(settings, directory))
-    yield node
-    asyncio.run(node.close())
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeNode]:
-    settings = EdgeSettings(context_tokens=512, threads=1, usd_per_hour=0.36, max_document_bytes=MAX_BYTES)
-    yield from opened(settings, tmp_path_factory.mktemp("llama"))
-
-
-@pytest.fixture(scope="module")
-def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeNode]:
-    directory = tmp_path_factory.mktemp("replay")
-    recording = {"prompt": "Who are you?", "answer": "A small model.", "logprobs": [-0.1, -0.2, -0.3], "cost_usd": 0.5}
-    (directory / "answers.jsonl").write_text(json.dumps(recording))
-    settings = EdgeSettings(
-        engine="replay", replay_file=directory / "answers.jsonl", usd_per_hour=1, max_document_bytes=MAX_BYTES
-    )
-    yield from opened(settings, directory)
-
-
-@pytest.fixture(params=["llama", "llama over gRPC", "replay", "replay over gRPC"])
-def way(request: pytest.FixtureRequest) -> Way:
-    name = str(request.param).split()[0]
-    node: EdgeNode = request.getfixturevalue(name)
-    return Way(node, is_remote="gRPC" in request.param, replays=name == "replay")
+from edgewise.types import CostBasis, Ingested, Privacy, Query, Text, Upload
+from tests.edges import MAX_BYTES, Way, finished, options, prompt, upload
 
 
 def _is_a_port(_: Edge) -> None:
@@ -116,30 +30,6 @@ def tried(way: Way, attempt: Callable[[EdgeNode | EdgeClient], Awaitable[None]])
     asyncio.run(main())
 
 
-def prompt(text: str = "Who are you?") -> Prompt:
-    return Prompt(messages=(Message(role="user", content=Text(value=text)),))
-
-
-def options(max_tokens: int = 8) -> Options:
-    return Options(sampling=Sampling(max_tokens=max_tokens))
-
-
-def upload(
-    data: bytes = HOURS, source: str = "hours.md", collection: str = "", label: Privacy = Privacy.UNKNOWN
-) -> Upload:
-    return Upload(source=source, data=data, collection=collection or uuid.uuid4().hex, label=label)
-
-
-async def finished(events: AsyncGenerator[Chunk | Completion]) -> tuple[list[Chunk], Completion]:
-    chunks: list[Chunk] = []
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Completion):
-                return chunks, event
-            chunks.append(event)
-    raise AssertionError("no completion")
-
-
 def dot(a: Sequence[float], b: Sequence[float]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True))
 
@@ -152,10 +42,10 @@ def test_chunks_then_one_completion(way: Way) -> None:
         chunks, completion = await finished(edge.generate(prompt(), options()))
         logprobs = [logprob for chunk in chunks for logprob in chunk.logprobs]
         assert "".join(chunk.text for chunk in chunks)
-        assert len(logprobs) == completion.tokens.completion_tokens
+        status = await edge.status()
+        assert len(logprobs) == (0 if way.is_told else completion.tokens.completion_tokens)
         assert all(logprob <= 0 for logprob in logprobs)
         assert completion.tokens.prompt_tokens > 0
-        status = await edge.status()
         assert (completion.model, completion.model_hash) == (status.model, status.model_hash)
 
     tried(way, attempt)
@@ -168,6 +58,9 @@ def test_an_hour_of_the_machine_has_its_price(way: Way) -> None:
             assert (completion.cost_usd, completion.cost_basis) == (0.5, CostBasis.SIMULATED)
             return
         timings = completion.timings
+        if way.is_told:
+            assert (timings.prompt_s, completion.cost_usd) == (None, None), "the server does not say how long it took"
+            return
         assert timings.prompt_s is not None
         assert timings.decode_s is not None
         assert completion.cost_usd == pytest.approx((timings.prompt_s + timings.decode_s) * 0.0001)
@@ -202,7 +95,7 @@ def test_bad_prompts(way: Way) -> None:
 def test_scores_and_tokens(way: Way) -> None:
     async def attempt(edge: EdgeNode | EdgeClient) -> None:
         question = prompt("The capital of France is")
-        if way.replays:
+        if way.replays or way.is_told:
             with pytest.raises(NotReady):
                 await edge.score(question, (" Paris",))
             with pytest.raises(NotReady):
@@ -211,6 +104,31 @@ def test_scores_and_tokens(way: Way) -> None:
         right, wrong = (await edge.score(question, ("Paris", "Gearbox"))).logprobs
         assert wrong < right < 0
         assert len(await edge.tokenize("Paris, Paris")) > len(await edge.tokenize("Paris")) > 0
+
+    tried(way, attempt)
+
+
+def test_an_answer_obeys_its_schema_or_the_wish_is_refused(way: Way) -> None:
+    schema = '{"type": "object", "properties": {"n": {"const": 7}}, "required": ["n"], "additionalProperties": false}'
+
+    async def attempt(edge: EdgeNode | EdgeClient) -> None:
+        asked = options(32).model_copy(update={"response_schema": schema})
+        if "grammar" in (await edge.status()).capabilities:
+            chunks, _ = await finished(edge.generate(prompt(), asked))
+            assert json.loads("".join(chunk.text for chunk in chunks)) == {"n": 7}
+            return
+        with pytest.raises(NotReady, match="grammar"):
+            await finished(edge.generate(prompt(), asked))
+
+    tried(way, attempt)
+
+
+@pytest.mark.parametrize(("capability", "asked"), [("adapters", {"adapter": "x"}), ("surprisal", {"surprisal": True})])
+def test_what_an_engine_lacks_is_refused(way: Way, capability: str, asked: dict[str, str | bool]) -> None:
+    async def attempt(edge: EdgeNode | EdgeClient) -> None:
+        if capability not in (await edge.status()).capabilities:
+            with pytest.raises(NotReady, match=capability):
+                await finished(edge.generate(prompt(), options().model_copy(update=asked)))
 
     tried(way, attempt)
 
@@ -304,85 +222,6 @@ def test_status(way: Way) -> None:
         assert after.ready
         assert after.label
         assert (after.documents - before.documents, after.passages - before.passages) == (1, 2)
-        assert after.context_tokens == (None if way.replays else 512)
+        assert after.context_tokens == (None if way.replays or way.is_told else 512)
 
     tried(way, attempt)
-
-
-# --- the wire ---------------------------------------------------------------------------------------------------------
-
-
-def test_one_bad_file_in_a_stream_does_not_stop_the_rest(replay: EdgeNode) -> None:
-    async def pieces() -> AsyncIterator[edge_pb2.IngestRequest]:
-        collection = uuid.uuid4().hex
-        yield edge_pb2.IngestRequest(file=edge_pb2.IngestFile(source="big.txt", collection=collection))
-        for _ in range(3):
-            yield edge_pb2.IngestRequest(data=b"x" * (MAX_BYTES // 2))
-        yield edge_pb2.IngestRequest(file=edge_pb2.IngestFile(source="none.txt", collection=collection))
-        yield edge_pb2.IngestRequest(file=edge_pb2.IngestFile(source="good.md", collection=collection))
-        yield edge_pb2.IngestRequest(data=HOURS[:20])
-        yield edge_pb2.IngestRequest(data=HOURS[20:])
-
-    async def main() -> None:
-        async with raw(replay) as stub:
-            results = [(reply.source, reply.status) async for reply in stub.Ingest(pieces(), metadata=bearer(TOKEN))]
-            assert results == [("big.txt", "FAILED"), ("none.txt", "FAILED"), ("good.md", "INGESTED")]
-            call = stub.Ingest(iter([edge_pb2.IngestRequest(data=b"x")]), metadata=bearer(TOKEN))
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await call.read()
-            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-    asyncio.run(main())
-
-
-def test_a_wrong_token_is_refused_and_health_is_not(replay: EdgeNode) -> None:
-    async def main() -> None:
-        server, address = await start_server([service(replay)], "127.0.0.1:0", token=TOKEN)
-        client = EdgeClient(address, "another")
-        try:
-            with pytest.raises(Unauthenticated):
-                await client.status()
-            with pytest.raises(Unauthenticated):
-                await client.ingest(upload())
-            with pytest.raises(Unauthenticated):
-                await finished(client.generate(prompt(), options()))
-            async with open_channel(address) as channel:
-                reply = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
-                assert reply.status == health_pb2.HealthCheckResponse.SERVING
-        finally:
-            await client.close()
-            await server.stop(None)
-
-    asyncio.run(main())
-
-
-def test_a_deadline_ends_a_generation(llama: EdgeNode) -> None:
-    async def main() -> None:
-        async with raw(llama) as stub:
-            request = edge_pb2.EdgeServiceGenerateRequest()
-            message = request.prompt.messages.add(role="user")
-            message.content.value = "Tell me a long story."
-            request.options.sampling.max_tokens = 400
-            call = stub.Generate(request, metadata=bearer(TOKEN), timeout=0.5)
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                async for _ in call:
-                    pass
-            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await finished(llama.generate(prompt(), options(1)))
-        assert (await llama.status()).queued == 0
-
-    asyncio.run(main())
-
-
-@asynccontextmanager
-async def raw(node: EdgeNode) -> AsyncIterator[edge_pb2_grpc.EdgeServiceStub]:
-    server, address = await start_server([service(node)], "127.0.0.1:0", token=TOKEN)
-    try:
-        async with open_channel(address) as channel:
-            yield edge_pb2_grpc.EdgeServiceStub(channel)
-    finally:
-        await server.stop(None)
-
-
-def bearer(token: str) -> tuple[tuple[str, str], ...]:
-    return (("authorization", f"Bearer {token}"),)
