@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from edge import memory, models
-from edge.engine import EngineInfo, Load, check_capable
+from edge.engine import EngineInfo, Load
 from edge.llama import calibration
 from edge.llama.adapters import Adapter, Adapters
 from edge.llama.answer import Grader, Writer
 from edge.llama.chat_template import ChatTemplate, Rendered
+from edge.llama.grammar import Grammar, Grammars
 from edge.llama.invariance import is_invariant
 from edge.llama.job import Job, Steps
 from edge.llama.native import NO_GPU, Gpu, Native
@@ -51,6 +52,7 @@ class LlamaEngine:
         self._owner = owner
         self._native = native
         self._template = ChatTemplate(native.facts.chat_template, native.vocabulary)
+        self._grammars = Grammars(native.vocabulary)
         self._gauge = Gauge(native.vocabulary.size)
         self._info = info
         self._adapters = adapters
@@ -110,7 +112,7 @@ class LlamaEngine:
                 label=label or (model.label if model else facts.name),
                 context_tokens=facts.context_tokens,
                 parameters=facts.parameters,
-                capabilities=("logprobs", "score", "tokenize", "adapters", "surprisal"),
+                capabilities=("logprobs", "score", "tokenize", "grammar", "adapters", "surprisal"),
             )
             return cls(owner, native, info, (parallel, max_queue), Adapters(adapter_directory))
         except BaseException:
@@ -132,7 +134,6 @@ class LlamaEngine:
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         """What cannot be done is refused before the first chunk. Closing stops llama.cpp in milliseconds."""
-        check_capable(self._info, options)
         with self._place():
             adapter = await self._adapter(options.adapter)
             rendered = await self._render(prompt)
@@ -142,7 +143,7 @@ class LlamaEngine:
                 gauge=self._gauge,
                 info=self._info,
                 options=options,
-                grammar=None,
+                grammar=await self._grammar(options),
                 surprising=slice(max(1, rendered.last.start), rendered.last.stop) if options.surprisal else slice(0, 0),
                 adapter=adapter.name,
             )
@@ -241,6 +242,11 @@ class LlamaEngine:
 
     async def _adapter(self, name: str) -> Adapter:
         return await self._adapters.find(name) if name else self._adapters.active
+
+    async def _grammar(self, options: Options) -> Grammar | None:
+        if not options.response_schema and not options.grammar:
+            return None
+        return await asyncio.to_thread(self._grammars.compile, options.response_schema, options.grammar)
 
     async def _render(self, prompt: Prompt) -> Rendered:
         return await self._off_the_loop(partial(self._template.render, prompt))
