@@ -11,15 +11,14 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from starlette.requests import Request
-from starlette.responses import Response
 
 from edge import models
 from edgewise.client import Answer
 from edgewise.errors import EdgeUnavailable
-from edgewise.types import Question, Record, Sampling, Token
+from edgewise.types import Document, Privacy, Question, Record, Sampling, SideStatus, Token
 from tests.stack import ADDRESSES, EDGEWISE, Daemon, children, edgewise, environment, runs, up, wait_until
 from tests.upstream import Upstream
 
@@ -72,7 +71,7 @@ def test_a_killed_edge_fails_its_requests_and_comes_back(daemon: Daemon) -> None
     assert "ask again" in message
     assert answer.text
     assert daemon.edge_pid != killed
-    assert "the edge node ended (code -9" in daemon.log.read_text()
+    assert "the edge node ended: killed by SIGKILL" in daemon.log.read_text()
 
     async def broken() -> Record:
         async with daemon.client() as client:
@@ -82,11 +81,61 @@ def test_a_killed_edge_fails_its_requests_and_comes_back(daemon: Daemon) -> None
     assert (record.question, record.error) == (STORY.text, "UNAVAILABLE")
 
 
-def test_what_is_asked_of_a_killed_edge_waits_for_its_restart(daemon: Daemon) -> None:
-    os.kill(daemon.edge_pid, signal.SIGKILL)
+def status_of(daemon: Daemon) -> SideStatus:
+    async def main() -> SideStatus:
+        async with daemon.client() as client:
+            return await client.edge_status()
+
+    return asyncio.run(main())
+
+
+def test_a_crash_shows_in_the_status_and_what_is_asked_meanwhile_waits(daemon: Daemon) -> None:
+    before = status_of(daemon).restarts
+    os.kill(daemon.edge_pid, signal.SIGSEGV)
+    wait_until(lambda: status_of(daemon).restarts > before, "the crash was noticed")
+
+    async def main() -> tuple[Document, ...]:
+        async with daemon.client() as client:
+            return await client.documents()
+
+    assert asyncio.run(main()) == ()
+    after = status_of(daemon)
+    assert (after.ready, after.restarts, after.reason) == (True, before + 1, "killed by SIGSEGV")
     shown = edgewise("status", data_dir=daemon.data_dir)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "0 documents" in shown.stdout
+    assert f"0 documents, 0 passages; ended {before + 1} times, last: killed by SIGSEGV" in shown.stdout
+
+
+def test_a_private_question_never_goes_to_the_cloud_instead(tmp_path: Path) -> None:
+    crashes = {"auto": signal.SIGSEGV, "post_arbitration": signal.SIGKILL}
+    with Upstream() as upstream:
+        settings = {
+            **ALWAYS_ASK,
+            "EDGEWISE_CLOUD__BACKEND": "openai_compatible",
+            "EDGEWISE_CLOUD__BASE_URL": upstream.url,
+            "EDGEWISE_CLOUD__MODEL": "ok",
+        }
+        with up(tmp_path / "data", settings=settings) as daemon:
+
+            async def main() -> None:
+                async with daemon.client() as client:
+                    for mode, sign in crashes.items():
+                        private = STORY.model_copy(update={"mode": mode, "privacy": Privacy.PRIVATE})
+                        events = client.ask(private)
+                        try:
+                            while not isinstance(await anext(events), Token):
+                                pass
+                            os.kill(daemon.edge_pid, sign)
+                            with pytest.raises(EdgeUnavailable):
+                                async for _ in events:
+                                    pass
+                        finally:
+                            await events.aclose()
+                        down = private.model_copy(update={"sampling": Sampling(max_tokens=4)})
+                        assert (await client.answer(down)).done.author == "edge", "it waits for the restart"
+
+            asyncio.run(main())
+            assert upstream.requests == []
 
 
 def test_who_leaves_frees_the_edge(daemon: Daemon) -> None:
@@ -160,10 +209,8 @@ class Changeable(Upstream):
 
     behaves = "ok"
 
-    async def _complete(self, request: Request) -> Response:
-        body = await request.json()
-        body["model"] = self.behaves
-        return await super()._complete(request)
+    def behaviour(self, _: dict[str, Any]) -> str:
+        return self.behaves
 
 
 def test_a_provider_that_fails(tmp_path: Path) -> None:
