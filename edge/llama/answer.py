@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from edge.engine import EngineInfo
-from edge.llama.job import Found, Job, Need, Steps
+from edge.llama.job import Branches, Found, Job, Need, Steps
 from edge.llama.native import Native
 from edge.llama.sampling import Gauge, Sampler
 from edge.llama.stream import TokenStream
@@ -101,7 +102,8 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Grader:
-    """Scores continuations. The prompt is evaluated once; the first token of each continuation costs nothing more."""
+    """Scores continuations. The prompt is evaluated once; the first token of each continuation costs nothing more, and
+    the others are evaluated together."""
 
     gauge: Gauge
     info: EngineInfo
@@ -111,14 +113,12 @@ class Grader:
         found = yield Need(job.prompt[job.cached :])
         first = found.rows[-1].copy()
         total = self.gauge.read(first).log_total
-        length = len(job.prompt)
-        scores: list[float] = []
-        for continuation in self.continuations:
-            score = min(0.0, float(first[continuation[0]]) - total)
-            if len(continuation) > 1:
-                score += sum((yield from _logprobs(self.gauge, continuation, keep=length)))
-            scores.append(score)
-        scored = sum(map(len, self.continuations))
+        scores = [min(0.0, float(first[continuation[0]]) - total) for continuation in self.continuations]
+        left = [number for number, continuation in enumerate(self.continuations) if len(continuation) > 1]
+        while left:
+            done = yield from self._score_some(job, scores, left)
+            del left[:done]
+        length, scored = len(job.prompt), sum(map(len, self.continuations))
         parameters = self.info.parameters
         job.put(
             Scores(
@@ -127,6 +127,21 @@ class Grader:
                 flops=None if parameters is None else 2.0 * parameters * (length - job.cached + scored),
             )
         )
+
+    def _score_some(self, job: Job, scores: list[float], left: list[int]) -> Generator[Need | Branches, Found, int]:
+        """Adds the logprobs of the later tokens of some of those that are left; how many they were."""
+        first, length = self.continuations[left[0]], len(job.prompt)
+        if len(first) > _SCORED_AT_ONCE:
+            scores[left[0]] += sum((yield from _logprobs(self.gauge, first, keep=length)))
+            return 1
+        short = list(takewhile(lambda number: len(self.continuations[number]) <= _SCORED_AT_ONCE, left))
+        found = yield Branches([self.continuations[number][:-1] for number in short], keep=length)
+        row = 0
+        for number in short[: found.branches]:
+            following = self.continuations[number][1:]
+            scores[number] += sum(self.gauge.logprobs(found.rows[row : row + len(following)], following))
+            row += len(following)
+        return found.branches
 
 
 def _logprobs(gauge: Gauge, tokens: TokenArray, keep: int | None = None) -> Generator[Need, Found, list[float]]:

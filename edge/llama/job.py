@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,15 +28,27 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
+class Branches:
+    """All logits of several continuations of the sequence's first `keep` tokens, which is what it is afterwards.
+
+    As many of them, from the first on, as there is room for: `Found.branches` says how many.
+    """
+
+    tokens: Sequence[Tokens]
+    keep: int
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """Logits, [wanted tokens, vocabulary], valid until the next need; `index` is where the last of them stands in the
     evaluation."""
 
     rows: Logits
     index: int
+    branches: int = 0
 
 
-Steps = Generator[Need, Found, None]
+Steps = Generator[Need | Branches, Found, None]
 """The work of a request, written as if it were alone: it yields what it needs, and is sent what was found."""
 
 
@@ -71,7 +83,7 @@ class Job:
         self._steps: Steps | None = None
         self._native: Native | None = None
         self._slot: Slot | None = None
-        self._need: Need | None = None
+        self._need: Need | Branches | None = None
         self._done = 0
         self._loop = asyncio.get_running_loop()
         self._items: asyncio.Queue[Any] = asyncio.Queue()
@@ -102,16 +114,42 @@ class Job:
     @property
     def left(self) -> int:
         """How many tokens of its need are not evaluated yet."""
-        return len(self._need.tokens) - self._done if self._need else 0
+        match self._need:
+            case Need(tokens):
+                return len(tokens) - self._done
+            case Branches(tokens):
+                return sum(map(len, tokens)) + 1  # more than one, so that it counts as a prompt
+        return 0
 
     @property
     def is_whole(self) -> bool:
         """Its need is met in one evaluation, because all of its logits are wanted."""
-        return self._need is not None and self._need.wanted == "every"
+        return isinstance(self._need, Need) and self._need.wanted == "every"
+
+    @property
+    def branches(self) -> int:
+        return len(self._need.tokens) if isinstance(self._need, Branches) else 0
+
+    def fork(self, slots: Sequence[Slot], room: int) -> list[Work]:
+        """One branch in its own sequence, the others in copies of it; no more than `room` tokens in all."""
+        assert isinstance(self._need, Branches)
+        assert self._slot is not None
+        assert self._native is not None
+        works: list[Work] = []
+        for slot, tokens in zip((self._slot, *slots), self._need.tokens, strict=False):
+            room -= len(tokens)
+            if room < 0:
+                break
+            works.append(Work(slot.sequence, self._slot.length, tokens, "every"))
+        state = self._native.save(self._slot.sequence) if len(works) > 1 else None
+        for number, work in enumerate(works[1:], start=1):
+            if state is None or not self._native.restore(work.sequence, state):
+                return works[:number]
+        return works
 
     def work(self, count: int) -> Work:
         """The next `count` tokens of the need."""
-        assert self._need is not None
+        assert isinstance(self._need, Need)
         assert self._slot is not None
         is_last = count == self.left
         tokens = self._need.tokens[self._done : self._done + count]
@@ -129,12 +167,14 @@ class Job:
 
     def advance(self, count: int, found: Found) -> bool:
         """These tokens are evaluated; false when the job is over."""
-        assert self._steps is not None
         assert self._slot is not None
         self._slot.length += count
         self._done += count
-        if self.left:
-            return True
+        return self.left > 0 or self.answer(found)
+
+    def answer(self, found: Found) -> bool:
+        """Its need is met; false when the job is over."""
+        assert self._steps is not None
         try:
             self._want(self._steps.send(found))
         except StopIteration:
@@ -151,7 +191,7 @@ class Job:
             self._steps.close()
         return self._slot
 
-    def _want(self, need: Need) -> None:
+    def _want(self, need: Need | Branches) -> None:
         self._need, self._done = need, 0
         if need.keep is not None:
             self._cut(need.keep)

@@ -111,6 +111,15 @@ class Prefixes:
         slot.prompt, slot.space = prompt, space
         return slot
 
+    def borrow(self, count: int) -> list[Slot]:
+        """Up to so many idle sequences, emptied, for a moment's use."""
+        slots = sorted(self._idle, key=lambda idle: idle.used)[:count]
+        for slot in slots:
+            self._save(slot)
+            self._idle.remove(slot)
+            slot.length = self._native.cut(slot.sequence, 0)
+        return slots
+
     def give_back(self, slot: Slot) -> None:
         slot.used = time.monotonic()
         self._idle.append(slot)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ class Scheduler:
             rows, _ = self._evaluate(jobs, [job.work(1) for job in jobs], self._stopped, self._step_pace)
             for index, job in enumerate(jobs if rows is not None else ()):
                 assert rows is not None
-                self._advance(job, 1, Found(rows[index : index + 1], index))
+                self._advance(job, partial(job.advance, 1, Found(rows[index : index + 1], index)))
 
     def _company(self, job: Job) -> tuple[str, int]:
         """Jobs of equal company share an evaluation: those of one adapter, but for one that must be alone."""
@@ -95,13 +96,27 @@ class Scheduler:
         job = min(prompts, key=self._due)
         if job in self._waiting and not self._start(job):
             return
+        if job.branches:
+            self._evaluate_branches(job)
+            return
         count = job.left if job.is_whole else min(job.left, self._chunk_tokens())
         if job.left - count == 1:
             count -= 1  # nothing but a generated token is evaluated alone (see prefixes.Slot)
         rows, took_s = self._evaluate([job], [job.work(count)], job.flag, self._chunk_pace)
         if rows is not None:
             self._token_s += 0.2 * (took_s / count - self._token_s)
-            self._advance(job, count, Found(rows, count - 1))
+            self._advance(job, partial(job.advance, count, Found(rows, count - 1)))
+
+    def _evaluate_branches(self, job: Job) -> None:
+        """In as many sequences as are idle, and with what fits into one evaluation."""
+        slots = self._prefixes.borrow(job.branches - 1)
+        works = job.fork(slots, self._native.batch_tokens)
+        rows, _ = self._evaluate([job], works, job.flag, self._chunk_pace)
+        for slot in slots:
+            self._prefixes.give_back(slot)
+        if rows is not None:
+            job.rewind()
+            self._advance(job, partial(job.answer, Found(rows, len(rows) - 1, branches=len(works))))
 
     def _due(self, job: Job) -> float:
         """A prompt is the more urgent the earlier it came and the shorter it is: it overtakes a longer one, unless that
@@ -148,10 +163,10 @@ class Scheduler:
                 self._end(job)
         return None, 0.0
 
-    def _advance(self, job: Job, count: int, found: Found) -> None:
-        """Tell a job what came out; it is over when it wants no more."""
+    def _advance(self, job: Job, go_on: Callable[[], bool]) -> None:
+        """Let a job work on what came out; it is over when it wants no more."""
         try:
-            if job.advance(count, found):
+            if go_on():
                 return
         except EdgewiseError as error:
             job.put(error)
