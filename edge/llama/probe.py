@@ -39,6 +39,7 @@ class Probe:
     """Bytes in memory: the weights, the KV cache of all sequences, and llama.cpp's buffers for computing."""
 
     architecture: str
+    description: str
     licence: str | None
     parameters: int
     context_tokens: int
@@ -126,6 +127,7 @@ def read(path: Path, context_tokens: int, sequences: int, chunk_tokens: int, fla
     said = "".join(text for _, text in log)
     return Probe(
         architecture=_meta(llama, model, "general.architecture") or "",
+        description=_description(llama, model),
         licence=_meta(llama, model, "general.license"),
         parameters=llama.llama_model_n_params(model),
         context_tokens=llama.llama_model_n_ctx_train(model),
@@ -134,6 +136,13 @@ def read(path: Path, context_tokens: int, sequences: int, chunk_tokens: int, fla
         kv_bytes=round(sum(map(float, _STATE.findall(said))) * _MIB),
         buffer_bytes=round(sum(map(float, _BUFFERS.findall(said))) * _MIB),
     )
+
+
+def _description(llama: Any, model: Any) -> str:
+    """Such as `llama 135M Q4_1`."""
+    buffer = ctypes.create_string_buffer(256)
+    llama.llama_model_desc(model, buffer, len(buffer))
+    return buffer.value.decode(errors="replace")
 
 
 def _check_generates(llama: Any, model: Any, path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from edge import models
 from edge.llama import build
 from edge.llama.calibration import Tuning
+from edge.llama.probe import probe
 from edgewise import place
 from edgewise.errors import NotReady
 
@@ -27,10 +28,11 @@ _NO_AMX = "'-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'"
 
 
 async def check(path: Path) -> None:
-    """NotReady, with what to do, if this model cannot be decoded here. A pass holds for one model, build and CPU."""
+    """NotReady, with what to do, if this is no model or cannot be decoded here. A pass holds for model, build, CPU."""
     mark = await asyncio.to_thread(_mark, path)
     if mark.exists():
         return
+    await asyncio.to_thread(probe, path)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "edge.llama.selftest", str(path),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,

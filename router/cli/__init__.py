@@ -9,6 +9,7 @@ import typer
 from edgewise import exits
 from router.cli.asking import ask, chat
 from router.cli.daemon import status, stop, up
+from router.cli.doctor import doctor
 from router.cli.documents import ingest
 from router.cli.measuring import compare, demo, report
 from router.cli.records import grade, log
@@ -21,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich's help takes longer to import than everything else here together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, up, status, stop, ask, chat, ingest, compare, report, log, grade):
+for command in (demo, up, status, stop, doctor, ask, chat, ingest, compare, report, log, grade):
     app.command()(command)
 add_sides(app)
 
