@@ -42,7 +42,7 @@ class EdgeNode:
         self._embedder = embedder
         self._store = store
         # A recording has no machine whose time could be paid for.
-        self._usd_per_hour = settings.usd_per_hour if settings.engine == "llama" else None
+        self._usd_per_hour = settings.usd_per_hour if settings.engine != "replay" else None
         self._ingester = Ingester(embedder, store, settings.max_document_bytes)
         self._retriever = Retriever(embedder, store)
         self._opened = opened

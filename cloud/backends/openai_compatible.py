@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
 from cloud.backends.openai_errors import Translator, patience, transient
@@ -45,8 +45,10 @@ class OpenAICompatible:
         )
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
-        stream = await self._begin(self._request(prompt, options))
-        answer = Answer(stream, prompt, self._errors, Patience(self._errors, self._settings.timeout_s))
+        limits = Patience(self._errors, self._settings.timeout_s, options.timeout_s)
+        async with nullcontext() if options.timeout_s is None else limits.piece():
+            stream = await self._begin(self._request(prompt, options))
+        answer = Answer(stream, prompt, self._errors, limits)
         async with aclosing(answer.chunks()) as chunks:
             async for chunk in chunks:
                 yield chunk

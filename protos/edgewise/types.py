@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from edgewise.texts import Message as Message
 from edgewise.texts import Privacy as Privacy
@@ -59,6 +59,11 @@ class Options(Value):
     grammar: str = Field(default="", max_length=65_536)
     adapter: str = Field(default="", max_length=100)
     surprisal: bool = False
+
+    @field_validator("priority", mode="before")
+    @classmethod
+    def _unset_is_interactive(cls, priority: object) -> object:
+        return priority or "interactive"
 
 
 class Tokens(Value):
