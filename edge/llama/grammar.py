@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _CACHED = 64
 _MAX_GRAMMAR = 16_384
+_FORBIDDEN = "doesn't satisfy the grammar"
 # One line with single spaces: what models write without being asked, the fewest tokens, and no blanks without end. A
 # schema could set all of these through an extension of LLGuidance's; what is said here wins.
 _JSON_STYLE: JsonCompileOptions = {
@@ -132,9 +133,9 @@ class Constraint:
         """Go on with this token, which the mask allowed."""
         if self._matcher.consume_token(token):
             return
-        if self._matcher.stop_reason() in {"ParserTooComplex", "LexerTooComplex"}:
-            raise InvalidInput(_too_complex(self._matcher))
-        raise Internal(f"token {token} does not follow the grammar ({_first_line(self._matcher)}); please report this")
+        if _FORBIDDEN in self._matcher.get_error():
+            raise Internal(f"token {token} does not follow the grammar, but was drawn; please report this")
+        raise InvalidInput(_too_complex(self._matcher))
 
 
 def _of_schema(text: str) -> str:
