@@ -142,8 +142,12 @@ def measure(path: Path, progress: Callable[[int], None] = lambda _rounds: None) 
     if child.returncode != 0:
         raise NotReady(f"the calibration of {path} failed; `edgewise doctor` says whether llama.cpp can run it at all")
     found = _from_json(last)
-    write_atomically(_file(digest), json.dumps(asdict(found), indent=1))
+    keep(digest, found)
     return found
+
+
+def keep(digest: str, found: Calibration) -> None:
+    write_atomically(_file(digest), json.dumps(asdict(found), indent=1))
 
 
 def choose(cores: int, rounds: Rounds) -> Calibration:
@@ -174,10 +178,10 @@ def _best(measured: Sequence[Measured], aspect: Aspect) -> Measured:
 
 def _is_better(one: Measured, other: Measured, aspect: Aspect) -> bool:
     """By more than chance, of which a single round says nothing."""
-    spreads = one.spread(aspect), other.spread(aspect)
-    if None in spreads:
+    one_spread, other_spread = one.spread(aspect), other.spread(aspect)
+    if one_spread is None or other_spread is None:
         return False
-    return other.speed(aspect) / one.speed(aspect) - 1 > max(_LEAST_GAIN, *filter(None, spreads))
+    return other.speed(aspect) / one.speed(aspect) - 1 > max(_LEAST_GAIN, one_spread, other_spread)
 
 
 def _from_json(text: str) -> Calibration:
