@@ -130,7 +130,8 @@ class Prefixes:
         It is a cache: where it cannot be written, the next start evaluates again.
         """
         for slot in sorted(self._idle, key=lambda idle: idle.used):
-            self._save(slot)
+            if not slot.space.key:
+                self._save(slot)
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             before = list(directory.iterdir())
@@ -166,18 +167,23 @@ class Prefixes:
     def _save(self, slot: Slot) -> None:
         """Before a sequence is overwritten: its prompt may be asked for again."""
         held = slot.held
-        if len(held) < _WORTH_SAVING or any(
-            saved.space == slot.space and _shared(saved.held, held) == len(held) for saved in self._saved
-        ):
+        if len(held) < _WORTH_SAVING or not self._max_bytes:
             return
+        for saved in self._saved:
+            if saved.space == slot.space and _shared(saved.held, held) == len(held):
+                saved.used = max(saved.used, slot.used)
+                return
         if self._native.cut(slot.sequence, len(held)) != len(held):
             slot.length = 0  # a recurrent state cannot be cut back
             return
         slot.length = len(held)
+        state = self._native.save(slot.sequence)
+        if state.nbytes > self._max_bytes:
+            return  # nor should all others make room for it
         self._saved = [
             saved for saved in self._saved if saved.space != slot.space or _shared(saved.held, held) < len(saved.held)
         ]
-        self._saved.append(Saved(slot.space, held.copy(), self._native.save(slot.sequence)))
+        self._saved.append(Saved(slot.space, held.copy(), state, slot.used))
         self._shrink()
 
     def _shrink(self) -> None:
@@ -197,13 +203,13 @@ def _files(directory: Path, fingerprint: str) -> Iterator[Saved]:
     import numpy as np
 
     for file in sorted(directory.glob("*.kv")):
-        with file.open("rb") as stream:
-            line = stream.readline()
         try:
+            with file.open("rb") as stream:
+                line = stream.readline()
             head = json.loads(line)
             whole = file.stat().st_size == len(line) + head["bytes"]
             if whole and head["fingerprint"] == fingerprint:
                 state = np.memmap(file, np.uint8, "r", offset=len(line))
                 yield Saved(Space("", head["adapter"]), np.array(head["tokens"], np.int32), state)
-        except (ValueError, KeyError, TypeError):
-            continue  # cut short by a crash; the next `write` sweeps it out
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            continue  # cut short by a crash, say; the next `write` sweeps it out
