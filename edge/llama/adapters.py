@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.models import digests
-from edgewise.errors import NotFound
+from edgewise.errors import NotFound, NotReady
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +32,16 @@ class Adapters:
         return tuple(sorted(path.stem for path in self._directory.glob("*.gguf")))
 
     async def find(self, name: str) -> Adapter:
-        """The adapter of that name as its file is now; NotFound names those that there are."""
+        """The adapter of that name as its file is now; NotFound names those that there are, NotReady is for a file that
+        cannot be read."""
         if not name:
             return Adapter()
         names = await asyncio.to_thread(self.names)
         if name not in names or self._directory is None:
             known = f"there are {', '.join(names)}" if names else f"put a GGUF adapter into {self._directory}"
-            raise NotFound(f"no adapter is called {name!r}; {known}")
+            raise NotFound(f"no adapter is called {name[:100]!r}; {known}")
         path = self._directory / f"{name}.gguf"
-        return Adapter(name, await asyncio.to_thread(digests.digest, path), path)
+        try:
+            return Adapter(name, await asyncio.to_thread(digests.digest, path), path)
+        except OSError as error:
+            raise NotReady(f"{path} cannot be read: {error.strerror}; replace or remove it") from None

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from edge.llama import devices
 from edge.llama.calibration import Tuning
 from edge.llama.vocabulary import Vocabulary
-from edgewise.errors import Internal, InvalidInput, NotReady
+from edge.models import digests
+from edgewise.errors import Internal, InvalidInput, NotFound, NotReady
 
 if TYPE_CHECKING:
     import numpy as np
@@ -169,11 +170,16 @@ class Native:
         return False
 
     def load_adapter(self, path: Path, digest: str) -> None:
-        """Read a LoRA, from now on known as its digest. InvalidInput if it is none, or made for another model."""
+        """Read a LoRA, from now on known as its digest. InvalidInput if it is none or made for another model; NotFound
+        if its file has changed since the digest was taken.
+        """
         if digest in self._adapters:
             return
         self._log.clear()
         adapter = self._llama.llama_adapter_lora_init(self._model, str(path).encode())
+        if not _is(path, digest):
+            self._llama.llama_adapter_lora_free(adapter)
+            raise NotFound(f"{path.name} was replaced or removed while the request waited; ask again")
         if not adapter:
             raise InvalidInput(f"{path.name} is no adapter for this model ({self._log}); make one from this model")
         self._adapters[digest] = adapter
@@ -253,6 +259,13 @@ class _Batch:
             self._wanted[end - 1] = work.wanted != "none"
         self.raw.n_tokens = end
         return int(self._wanted[:end].sum())
+
+
+def _is(path: Path, digest: str) -> bool:
+    try:
+        return digests.digest(path) == digest
+    except OSError:
+        return False
 
 
 def _context_params(llama: Any, context_tokens: int, sequences: int, batch_tokens: int, tuning: Tuning) -> Any:
