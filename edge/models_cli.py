@@ -111,9 +111,9 @@ def requantise(
         if not sys.stdin.isatty():
             raise InvalidInput("nobody is there to agree; give --yes")
         typer.confirm("Go on?", abort=True)
-    with _bars(f"to {to}") as bars:
-        task = bars.add_task("writing", total=None)
-        model = make(name, to, lambda written: bars.update(task, completed=written))
+    with _bars(f"{name} to {to}") as bars:
+        task = bars.add_task("starting", total=None)
+        model = make(name, to, lambda written: bars.update(task, description=f"{written / 1e6:.0f} MB written"))
     _say_ready(model)
     typer.echo("`edgewise compare` says what it costs on your questions.")
 
@@ -133,11 +133,20 @@ class _Stages:
 
 def _bars(title: str) -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
+    console = Console(stderr=True)
+    console.print(title, markup=False, highlight=False, soft_wrap=True)
     return Progress(
-        TextColumn(title[-40:], markup=False), TextColumn("{task.description}", markup=False), BarColumn(None),
-        DownloadColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True),
+        TextColumn("  {task.description}", markup=False), BarColumn(24), TaskProgressColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(), console=console,
     )  # fmt: skip
 
 
@@ -168,10 +177,9 @@ def _say_ready(model: models.Model) -> None:
     typer.echo(f"{model.name} is ready in {model.directory}")
     if model.trust == "published":
         return
-    typer.echo(f"  sha256 {model.files[0].sha256}, {_TRUST[model.trust]}; licence {model.licence or 'unknown'}")
-    typer.echo(
-        f'  to use it: model = "{model.name}" below [edge] in edgewise.toml, or EDGEWISE_EDGE__MODEL={model.name}'
-    )
+    typer.echo(f"  sha256 {model.files[0].sha256}")
+    typer.echo(f"  hash {_TRUST[model.trust]}; licence {model.licence or 'unknown'}")
+    typer.echo(f'  to use it, write model = "{model.name}" below [edge] in edgewise.toml')
 
 
 def _hash(text: str | None) -> str | None:
