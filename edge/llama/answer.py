@@ -93,10 +93,13 @@ class Writer:
 
     def _surprisal(self, job: Job) -> Generator[Need, Found, float]:
         """The mean over these tokens; leaves the sequence one token before their end."""
-        before = self.surprising.start - 1
-        if before > job.cached:
-            yield Need(job.prompt[job.cached : before])
-        logprobs = yield from _logprobs(self.gauge, job.prompt[before : self.surprising.stop])
+        at = max(0, self.surprising.start - 2)  # two before them, so that not even one is evaluated alone
+        if at - job.cached > 1:
+            yield Need(job.prompt[job.cached : at])
+        else:
+            at = job.cached
+        logprobs = yield from _logprobs(self.gauge, job.prompt[at : self.surprising.stop])
+        del logprobs[: self.surprising.start - 1 - at]
         return -sum(logprobs) / len(logprobs)
 
 
@@ -155,5 +158,11 @@ def _logprobs(gauge: Gauge, tokens: TokenArray, keep: int | None = None) -> Gene
 
 
 def _pieces(length: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, length, _SCORED_AT_ONCE):
-        yield start, min(length, start + _SCORED_AT_ONCE)
+    """None of one token, if that can be (see prefixes.Slot)."""
+    start = 0
+    while start < length:
+        stop = min(length, start + _SCORED_AT_ONCE)
+        if length - stop == 1:
+            stop -= 1
+        yield start, stop
+        start = stop

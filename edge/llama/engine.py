@@ -147,7 +147,7 @@ class LlamaEngine:
                 surprising=slice(max(1, rendered.last.start), rendered.last.stop) if options.surprisal else slice(0, 0),
                 adapter=adapter.name,
             )
-            reusable = writer.surprising.start - 1 if options.surprisal else None
+            reusable = writer.surprising.start - 2 if options.surprisal else None
             job = self._job(writer, rendered, options, adapter=adapter, reusable=reusable)
             try:
                 while True:
