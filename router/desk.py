@@ -6,12 +6,13 @@ them, and returns the one that stays.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from edgewise.errors import BrokenOff, CloudUnavailable, Internal, OverBudget, Withheld
+from edgewise.errors import BrokenOff, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.types import (
     Author,
     Citations,
@@ -74,17 +75,29 @@ class Writer:
         self._options = options
         self._held = held
 
-    async def write(self, prompt: Prompt, *, show: bool = True, max_tokens: int | None = None) -> Draft:
-        """A draft, shown to the caller while it is being written unless `show` is false.
+    async def write(self, prompt: Prompt, *, show: bool = True) -> Draft:
+        """A draft of the answer, shown to the caller while it is being written unless `show` is false.
 
         BrokenOff when the cloud fails after the caller saw a first token: then no other model may go on in its place.
         """
+        return await self._draft(prompt, self._options, show=show)
+
+    async def jot(self, prompt: Prompt, max_tokens: int) -> Draft:
+        """Something on the way to the answer: it is never shown, and no schema holds for it."""
+        sampling = self._options.sampling.model_copy(update={"max_tokens": max_tokens})
+        options = self._options.model_copy(update={"sampling": sampling, "response_schema": ""})
+        return await self._draft(prompt, options, show=False)
+
+    async def retrieve(self, query: Query) -> tuple[Passage, ...]:
+        return (await self._side.retrieve(query)).passages
+
+    async def _draft(self, prompt: Prompt, options: Options, *, show: bool) -> Draft:
         answer_id = uuid.uuid4().hex
         text: list[str] = []
         logprobs: list[float] = []
         end: Completion | None = None
         try:
-            async with aclosing(self._side.generate(prompt, self._with(max_tokens))) as parts:
+            async with aclosing(self._side.generate(prompt, options)) as parts:
                 async for part in parts:
                     if isinstance(part, Completion):
                         end = part
@@ -93,6 +106,8 @@ class Writer:
                     logprobs.extend(part.logprobs)
                     if show and part.text:
                         await self._emit(Token(answer_id=answer_id, author=self._author, text=part.text))
+            if options.response_schema and end and end.finish_reason == "stop" and not _is_json("".join(text)):
+                raise self._ignores_schemas()
         except CloudUnavailable as error:
             if show and text and not self._held:
                 raise BrokenOff(f"the cloud's answer broke off: {error.message}") from None
@@ -102,14 +117,9 @@ class Writer:
         whole = Text.join(message.content for message in prompt.messages).derive("".join(text))
         return Draft(answer_id, self._author, whole, tuple(logprobs), end)
 
-    async def retrieve(self, query: Query) -> tuple[Passage, ...]:
-        return (await self._side.retrieve(query)).passages
-
-    def _with(self, max_tokens: int | None) -> Options:
-        if max_tokens is None:
-            return self._options
-        sampling = self._options.sampling.model_copy(update={"max_tokens": max_tokens})
-        return self._options.model_copy(update={"sampling": sampling})
+    def _ignores_schemas(self) -> EdgewiseError:
+        error = CloudUnavailable if self._author == "cloud" else Internal
+        return error(f"the {self._author} was asked for JSON and wrote something else; ask without response_schema")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +145,7 @@ class Desk:
         await self.emit(Token(answer_id=draft.answer_id, author=draft.author, text=draft.text.value))
 
     def abstain(self, draft: Draft) -> Draft:
-        """What is said instead of an answer that nothing supports."""
+        """What is said, whatever the schema, instead of an answer that nothing supports."""
         text = draft.text.derive("I do not know: nothing I can look up answers this.")
         return replace(draft, answer_id=uuid.uuid4().hex, text=text, logprobs=())
 
@@ -162,6 +172,14 @@ class Desk:
         earlier = [turn.text for turn in question.history if turn.role == "user"][-1:]
         text = Text.join((*earlier, question_text(question)), "\n")
         return Query(text=text, k=self.settings.passages)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def question_text(question: Question) -> Text:

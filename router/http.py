@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edgewise.errors import Cancelled, EdgewiseError, Internal, TooLarge
 from edgewise.ports import Embedder
-from edgewise.types import Citations, Done, Event, Retraction, Step, Token
+from edgewise.types import Citations, Done, Event, Grounding, Question, Retraction, Step, Token
 from edgewise.wire import invalid
 from router.modes import MODES
 from router.openai_types import ChatRequest, EmbeddingRequest
@@ -110,8 +110,8 @@ class _Door:
             raise invalid(error) from None
         events = self._router.ask(question, Origin(app="http"))
         if not body.stream:
-            return JSONResponse(await _unless_gone(request, _completion(events, body.model)))
-        chunks = _chunks(events, body)
+            return JSONResponse(await _unless_gone(request, _completion(events, body.model, question)))
+        chunks = _chunks(events, body, question)
         # The status line waits for the first chunk, so that a failed answer has the status that it deserves.
         first = await _unless_gone(request, anext(chunks))
         return StreamingResponse(_server_sent(first, chunks), media_type="text/event-stream")
@@ -155,7 +155,7 @@ async def _body(request: Request, body_type: type[BodyT]) -> BodyT:
         raise invalid(error) from None
 
 
-async def _completion(events: AsyncGenerator[Event], model: str) -> dict[str, Any]:
+async def _completion(events: AsyncGenerator[Event], model: str, question: Question) -> dict[str, Any]:
     text: dict[str, str] = {}
     citations: list[dict[str, Any]] = []
     async with aclosing(events):
@@ -166,7 +166,7 @@ async def _completion(events: AsyncGenerator[Event], model: str) -> dict[str, An
                 case Citations():
                     citations = _cited(event)
                 case Done():
-                    message = {"role": "assistant", "content": text.get(event.answer_id, "")}
+                    message = {"content": None, **_said(text.get(event.answer_id, ""), event, question)}
                     choice = {"index": 0, "message": message, "finish_reason": event.finish_reason, "logprobs": None}
                     return _envelope(event.record_id, model, "chat.completion") | {
                         "choices": [choice],
@@ -175,7 +175,9 @@ async def _completion(events: AsyncGenerator[Event], model: str) -> dict[str, An
     raise Internal("the answer ended without a `done`; see the log")
 
 
-async def _chunks(events: AsyncGenerator[Event], body: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
+async def _chunks(
+    events: AsyncGenerator[Event], body: ChatRequest, question: Question
+) -> AsyncGenerator[dict[str, Any]]:
     """Chunks of a streamed answer: drafts as reasoning where wanted, the final answer as content, then the ending."""
     drafts = body.edgewise.show_drafts
     text: dict[str, str] = {}
@@ -184,20 +186,18 @@ async def _chunks(events: AsyncGenerator[Event], body: ChatRequest) -> AsyncGene
     async with aclosing(events):
         async for event in events:
             match event:
-                case Token() if drafts:
+                case Token():
                     text[event.answer_id] = text.get(event.answer_id, "") + event.text
-                    yield envelope | _delta({"reasoning_content": event.text})
+                    if drafts:
+                        yield envelope | _delta({"reasoning_content": event.text})
                 case Retraction() if drafts:
                     yield envelope | _delta({"reasoning_content": f"\n[retracted: {event.reason}]\n"})
-                case Token():
-                    yield envelope | _delta({"role": "assistant", "content": event.text})
                 case Citations():
                     citations = _cited(event)
                 case Step():
                     pass
                 case Done():
-                    if drafts:
-                        yield envelope | _delta({"role": "assistant", "content": text.get(event.answer_id, "")})
+                    yield envelope | _delta(_said(text.get(event.answer_id, ""), event, question))
                     yield envelope | _delta({}, event.finish_reason)
                     yield envelope | {"choices": [], **_ending(event, citations)}
 
@@ -223,6 +223,12 @@ def _envelope(record_id: str, model: str, kind: str) -> dict[str, Any]:
 
 def _delta(delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
+
+
+def _said(text: str, done: Done, question: Question) -> dict[str, Any]:
+    """The answer in a message. An abstention is no JSON; where JSON was asked for it is what OpenAI calls a refusal."""
+    is_refusal = question.response_schema and done.grounding is Grounding.ABSTAINED
+    return {"role": "assistant", "refusal" if is_refusal else "content": text}
 
 
 def _ending(event: Done, citations: list[dict[str, Any]]) -> dict[str, Any]:

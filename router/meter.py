@@ -40,8 +40,8 @@ PlainSide = Side[Prompt, Query]
 class SideCall(Value):
     """One call of a side, complete enough to be replayed.
 
-    `key` is the SHA-256 of what determines the answer: side, kind, model, prompt or query, sampling. Times are seconds
-    since the question arrived. Costs are as in `Completion`.
+    `key` is the SHA-256 of what determines the answer: side, kind, model, prompt or query, sampling, schema. Times are
+    seconds since the question arrived. Costs are as in `Completion`.
     """
 
     key: str
@@ -147,7 +147,7 @@ class Metered:
             error, made = "" if end else _code_of(failure), not isinstance(failure, _NOT_MADE)
             raise
         finally:
-            request = _canonical(prompt) + _canonical(options.sampling)
+            request = _canonical(prompt) + _canonical(options.sampling) + options.response_schema
             call = SideCall(
                 key=_key(self._author, "generate", (end.model_hash or end.model) if end else "", request),
                 side=self._author,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from edgewise.errors import InvalidInput
 from edgewise.types import Privacy, Question, Sampling, Text, Turn
@@ -34,6 +35,38 @@ class StreamOptions(_Body):
 
 class TextFormat(_Body):
     type: Literal["text"]
+
+    @property
+    def response_schema(self) -> str:
+        return ""
+
+
+class JsonFormat(_Body):
+    """Some JSON object."""
+
+    type: Literal["json_object"]
+
+    @property
+    def response_schema(self) -> str:
+        return '{"type": "object"}'
+
+
+class NamedSchema(_Body):
+    """`strict` or not, the schema is obeyed."""
+
+    name: str
+    description: str = ""
+    schema_: dict[str, JsonValue] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class SchemaFormat(_Body):
+    type: Literal["json_schema"]
+    json_schema: NamedSchema
+
+    @property
+    def response_schema(self) -> str:
+        return json.dumps(self.json_schema.schema_, ensure_ascii=False)
 
 
 class Extras(_Body):
@@ -66,7 +99,7 @@ class ChatRequest(_Body):
     presence_penalty: Literal[0] = 0
     frequency_penalty: Literal[0] = 0
     logprobs: Literal[False] = False
-    response_format: TextFormat | None = None
+    response_format: Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")] | None = None
     edgewise: Extras = Extras()
 
     def question(self, default_max_tokens: int) -> Question:
@@ -96,6 +129,7 @@ class ChatRequest(_Body):
             max_latency_s=extras.max_latency_s,
             hold=not extras.show_drafts,
             collections=extras.collections,
+            response_schema=self.response_format.response_schema if self.response_format else "",
             sampling=self._sampling(default_max_tokens),
         )
 

@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from edgewise.types import Message, Prompt, Question, Text
 from router.desk import question_text
 
-VERSION = "2026-11-22"
+VERSION = "2026-11-23"
 
 _CLOSED_BOOK = Text.ours("Answer the question in one short sentence.")
 _STEP_BY_STEP = Text.ours("Think step by step in a few short sentences, then give the answer after 'Answer:'.")
 _FROM_FACTS = Text.ours("You answer questions from the given facts in one short sentence.")
+_AS_JSON = Text.ours("Answer the question as JSON that obeys this JSON Schema:")
+_FROM_FACTS_AS_JSON = Text.ours("You answer questions from the given facts, as JSON that obeys this JSON Schema:")
 _CALCULATE = Text.ours(
     "Write the calculation that answers the question, as one line of arithmetic with numbers only.\n"
     "Question: A box holds 12 eggs. How many eggs are in 3 boxes?\nCalculation: 3 * 12\n"
@@ -25,13 +27,15 @@ _CHOOSE = Text.ours("You choose the next tool for answering a question. Reply wi
 
 def closed_book(question: Question, *, step_by_step: bool = False) -> Prompt:
     """The question alone: the answer comes from the model's own knowledge."""
-    return _chat(question, _STEP_BY_STEP if step_by_step else _CLOSED_BOOK, question_text(question))
+    instruction = _STEP_BY_STEP if step_by_step else _instruction(question, _CLOSED_BOOK, _AS_JSON)
+    return _chat(question, instruction, question_text(question))
 
 
 def from_facts(question: Question, facts: Sequence[Text]) -> Prompt:
     """The question after the facts that its answer must stand on."""
     parts = (Text.ours("Facts:"), *facts, Text.ours("\nQuestion: "))
-    return _chat(question, _FROM_FACTS, Text.join((Text.join(parts, "\n"), question_text(question))))
+    instruction = _instruction(question, _FROM_FACTS, _FROM_FACTS_AS_JSON)
+    return _chat(question, instruction, Text.join((Text.join(parts, "\n"), question_text(question))))
 
 
 def calculation(question: Question, facts: Sequence[Text]) -> Prompt:
@@ -46,6 +50,13 @@ def tool_choice(question: Text, purposes: Mapping[str, str], notes: Sequence[Tex
     known = Text.join((Text.ours("Known so far:"), *(notes or (Text.ours("nothing"),))), "\n")
     asked = Text.join((Text.ours("Question: "), question))
     return _of(Text.join((_CHOOSE, listed)), Text.join((asked, known, Text.ours("Next tool:")), "\n"))
+
+
+def _instruction(question: Question, plain: Text, as_json: Text) -> Text:
+    """A schema belongs to the question: it is as private, and goes where the question goes."""
+    if not question.response_schema:
+        return plain
+    return Text.join((as_json, question_text(question).derive(question.response_schema)), "\n")
 
 
 def _chat(question: Question, instruction: Text, last: Text) -> Prompt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 import uuid
@@ -178,6 +179,7 @@ class Router:
             cache_key=f"{question.mode}/{origin.question_id}" if origin.isolated else "",
             question_id=origin.question_id,
             question_hash=question_hash(question.text),
+            response_schema=question.response_schema,
         )
         cloud = Metered("cloud", Budgeted(Gated(self._cloud, self._policy), question.max_cost_usd), ledger)
         edge = MeteredEdge(self._edge, ledger)
@@ -287,8 +289,26 @@ def checked(question: Question, default_mode: str) -> Question:
     if question.history and question.conversation_id:
         raise InvalidInput("send history or conversation_id, not both")
     mode = question.mode or default_mode
-    parse(mode)
+    _, options = parse(mode)
+    if question.response_schema:
+        _check_schema(question, options)
     return question.model_copy(update={"mode": mode})
+
+
+def _check_schema(question: Question, options: frozenset[str]) -> None:
+    """Whether a side can enforce all of the schema is for the side to say."""
+    try:
+        schema = json.loads(question.response_schema)
+    except RecursionError:
+        raise InvalidInput("response_schema is nested too deeply; make it flatter") from None
+    except ValueError as error:
+        raise InvalidInput(f"response_schema is not JSON: {error}; send a JSON Schema as text") from None
+    if not isinstance(schema, dict):
+        raise InvalidInput('response_schema is not a JSON object; send a schema such as {"type": "object"}')
+    if question.sampling is not None and question.sampling.stop:
+        raise InvalidInput("a stop string would cut the JSON off; send response_schema or stop, not both")
+    if "cot" in options:
+        raise InvalidInput("+cot thinks aloud before it answers, for which a schema has no room; ask without +cot")
 
 
 def _again(record: Record, question: Question) -> tuple[Event, ...]:

@@ -45,6 +45,7 @@ class OpenAICompatible:
         )
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
+        self._check_capable(options)
         limits = Patience(self._errors, self._settings.timeout_s, options.timeout_s)
         async with nullcontext() if options.timeout_s is None else limits.piece():
             stream = await self._begin(self._request(prompt, options))
@@ -81,6 +82,13 @@ class OpenAICompatible:
 
     async def close(self) -> None:
         await self._client.close()
+
+    def _check_capable(self, options: Options) -> None:
+        """A schema is for the server to obey or to refuse; for the others its API has no field."""
+        wishes = {"grammar": options.grammar, "adapter": options.adapter, "surprisal": options.surprisal}
+        for wish, asked in wishes.items():
+            if asked:
+                raise NotReady(f"{self._errors.where} cannot do {wish}; ask without it")
 
     def _request(self, prompt: Prompt, options: Options) -> dict[str, object]:
         settings = self._settings

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 # fmt: off
@@ -57,5 +58,26 @@ def groundedness(answer: str, question: str, sources: Sequence[str]) -> float:
 
 
 def content_words(text: str) -> list[str]:
-    """Case-folded words that carry meaning; every CJK character is one."""
-    return [word for word in _WORD.findall(text.casefold()) if word not in _EMPTY_WORDS]
+    """Case-folded words that carry meaning, of JSON those of its values; every CJK character is one."""
+    return [word for word in _WORD.findall(_said(text).casefold()) if word not in _EMPTY_WORDS]
+
+
+def _said(text: str) -> str:
+    if not text.startswith(("{", "[")):
+        return text
+    try:
+        return " ".join(_leaves(json.loads(text)))
+    except (ValueError, RecursionError):
+        return text
+
+
+def _leaves(value: object) -> Iterator[str]:
+    match value:
+        case dict():
+            for item in value.values():
+                yield from _leaves(item)
+        case list():
+            for item in value:
+                yield from _leaves(item)
+        case _:
+            yield str(value)

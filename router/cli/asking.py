@@ -8,6 +8,7 @@ import os
 import sys
 import uuid
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
@@ -32,6 +33,7 @@ def ask(
     conversation: Annotated[str, typer.Option(help="Go on with the conversation of this id.")] = "",
     max_cost_usd: Annotated[float | None, typer.Option(min=0, help="Most that the answer may cost.")] = None,
     max_latency_s: Annotated[float | None, typer.Option(min=0.001, help="Longest time for the answer.")] = None,
+    schema: Annotated[Path | None, typer.Option(help="A file with a JSON Schema that the answer obeys.")] = None,
     steps: Annotated[bool, typer.Option("--steps", help="Show what was decided on the way.")] = False,
     as_json: AsJson = False,
     embedded_cloud: EmbeddedCloud = False,
@@ -49,6 +51,7 @@ def ask(
             conversation_id=conversation,
             max_cost_usd=max_cost_usd,
             max_latency_s=max_latency_s,
+            response_schema=_schema(schema) if schema else "",
             # What a pipe has read cannot be retracted.
             hold=as_json or not sys.stdout.isatty(),
         )
@@ -111,6 +114,13 @@ def _text(given: bytes) -> str:
         return given.decode()
     except UnicodeDecodeError:
         raise InvalidInput("the question is not UTF-8; convert it first, with iconv for example") from None
+
+
+def _schema(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read ({error}); give a file with a JSON Schema, in UTF-8") from None
 
 
 def _next_line() -> bytes | None:

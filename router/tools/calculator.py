@@ -27,7 +27,7 @@ _OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
 
 async def run(question: Question, passages: Sequence[Passage], desk: Desk) -> Found:
     facts = await key_sentences(question, passages, desk)
-    draft = await desk.edge.write(prompts.calculation(question, facts), show=False, max_tokens=24)
+    draft = await desk.edge.jot(prompts.calculation(question, facts), max_tokens=24)
     line = _LINE.match(draft.text.value.strip())
     expression = line.group().strip() if line else ""
     try:

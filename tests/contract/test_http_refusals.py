@@ -36,7 +36,7 @@ REFUSED: list[tuple[object, str]] = [
     (VALID | {"logit_bias": {}}, "logit_bias"),
     (VALID | {"n": 2}, "n:"),
     (VALID | {"logprobs": True}, "logprobs"),
-    (VALID | {"response_format": {"type": "json_object"}}, "response_format"),
+    (VALID | {"response_format": {"type": "yaml"}}, "response_format"),
     (VALID | {"max_tokens": 0}, "max_tokens"),
     (VALID | {"max_tokens": 1, "max_completion_tokens": 1}, "not both"),
     (VALID | {"temperature": 3}, "temperature"),
