@@ -146,6 +146,41 @@ def test_a_killed_node_is_unavailable_and_starts_again(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_a_node_that_crashes_tells_all_whom_it_had(tmp_path: Path) -> None:
+    """Those that it answered, those that waited, and one whose labels it weighed."""
+    environment = {"EDGEWISE_EDGE__THREADS": "1", "EDGEWISE_EDGE__CONTEXT_TOKENS": "1024"}
+
+    async def main() -> None:
+        async with running(tmp_path, environment) as (process, address):
+            client = EdgeClient(address)
+            begun = asyncio.Event()
+
+            async def ask(number: int) -> None:
+                options = Options(cache_key=str(number), sampling=Sampling(max_tokens=900))
+                async for _ in client.generate(prompt(), options):
+                    begun.set()
+
+            async with asyncio.timeout(90):
+                asked = [asyncio.create_task(ask(number)) for number in range(10)]
+                await begun.wait()
+                asked.append(asyncio.create_task(_score(client)))
+                for _ in range(500):
+                    if (await client.status()).queued == 7:
+                        break
+                    await asyncio.sleep(0.05)
+                process.send_signal(signal.SIGSEGV)
+                ends = await asyncio.gather(*asked, return_exceptions=True)
+            assert [type(end) for end in ends] == [EdgeUnavailable] * 11
+            await client.close()
+        assert process.returncode == -signal.SIGSEGV
+
+    asyncio.run(main())
+
+
+async def _score(client: EdgeClient) -> None:
+    await client.score(prompt(), ("yes", "no"))
+
+
 async def add_large_documents(store: Store, count: int) -> None:
     for number in range(count):
         name = f"d{number}"
