@@ -22,7 +22,7 @@ class Owner:
     """`load` runs on the thread, and so does everything that touches what it makes; what it returns last runs last."""
 
     def __init__(self, load: Callable[[], tuple[Native, Scheduler, Callable[[], None]]]) -> None:
-        self.loaded: Future[Native] = Future()
+        self.loaded: Future[Native] = _certain()
         self._load = load
         self._changed = threading.Condition()
         self._arrived: list[Job] = []
@@ -45,7 +45,7 @@ class Owner:
 
     def call(self, function: Callable[[Native, Scheduler], T]) -> Future[T]:
         """Run a function on the thread, between two rounds."""
-        future: Future[T] = Future()
+        future: Future[T] = _certain()
 
         def work(native: Native, scheduler: Scheduler) -> None:
             try:
@@ -100,3 +100,10 @@ class Owner:
         for job in jobs:
             scheduler.add(job)
         return is_open
+
+
+def _certain() -> Future[T]:
+    """The thread answers it in any case, so a caller that leaves must not cancel it."""
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
+    return future

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from edge.llama.calibration import Tuning
 from edge.llama.chat_template import Rendered
 from edge.llama.engine import LlamaEngine
 from edge.llama.job import Job
+from edge.llama.native import Gpu, Native
 from edgewise.errors import DeadlineExceeded, EdgewiseError, Overloaded
 from edgewise.types import Chunk, Completion, Options, Prompt, Sampling, Scores
 from tests.edges import prompt
@@ -201,6 +204,48 @@ def test_a_score_that_is_cancelled(engine: LlamaEngine, watch: Watch) -> None:
         watch.release()
         assert len((await engine.score(prompt("Yes?"), ("yes of course", "no"), "score")).logprobs) == 2
         await works(engine)
+
+    asyncio.run(main())
+
+
+def test_switching_adapters_that_is_cancelled(engine: LlamaEngine, watch: Watch) -> None:
+    async def main() -> None:
+        watch.hold(in_a_prompt)
+        running = asyncio.create_task(write(engine, "Hello", options("adapter", 4)))
+        await watch.reached()
+        switching = asyncio.create_task(engine.load_adapter(""))
+        await asyncio.sleep(0.05)
+        switching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await switching
+        watch.release()
+        await running
+        await works(engine)
+
+    asyncio.run(main())
+
+
+def test_opening_that_is_cancelled_frees_the_model(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loading, freed = threading.Event(), threading.Event()
+
+    class Loading(Native):
+        def __init__(self, path: Path, context_tokens: int, sequences: int, tuning: Tuning, gpu: Gpu) -> None:
+            loading.set()
+            super().__init__(path, context_tokens, sequences, tuning, gpu)
+
+        def close(self) -> None:
+            super().close()
+            freed.set()
+
+    monkeypatch.setattr("edge.llama.engine.Native", Loading)
+
+    async def main() -> None:
+        opening = asyncio.create_task(LlamaEngine.open(gguf, context_tokens=512, threads=1))
+        assert await asyncio.to_thread(loading.wait, 60)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert freed.is_set()
 
     asyncio.run(main())
 
