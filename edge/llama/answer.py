@@ -81,7 +81,7 @@ class Writer:
                 logprob = min(0.0, float(row[token]) - confidence.log_total)
                 if chunk := stream.push(words.piece(token), logprob, confidence.entropy, confidence.margin):
                     job.put(chunk)
-                if stream.stopped:
+                if stream.stopped or sampler.is_finished:
                     finish_reason = "stop"
                     break
                 if drawn == sampling.max_tokens:

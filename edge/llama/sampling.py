@@ -96,6 +96,11 @@ class Sampler:
     def __exit__(self, *_: object) -> None:
         self._llama.llama_sampler_free(self._chain)
 
+    @property
+    def is_finished(self) -> bool:
+        """The grammar allows nothing more."""
+        return self._constraint is not None and self._constraint.is_finished
+
     def draw(self, row: Logits, index: int, likeliest: int) -> int:
         """A token of this row, which belongs to token `index` of the evaluation; a grammar changes the row."""
         if self._constraint is not None:
