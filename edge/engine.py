@@ -64,4 +64,4 @@ def check_capable(info: EngineInfo, options: Options) -> None:
 
 
 def lacks(info: EngineInfo, capability: Capability) -> NotReady:
-    return NotReady(f"{info.label or info.model} cannot do {capability}; ask without it, or of an engine that runs a model")
+    return NotReady(f"{info.label or info.model} cannot do {capability}; ask without it, or of another engine")
