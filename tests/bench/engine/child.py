@@ -14,6 +14,7 @@ from tests.bench.engine.contenders import Contender, make
 from tests.bench.engine.plan import Answer, Asked, Cell, Measured, Probed, Probes, Visit, Visited
 
 _WARM_UP_TOKENS = 8
+_TIMEOUT_S = 1200.0  # before the benchmark ends this process, and leaves a server behind
 
 
 async def visit(visit: Visit) -> Visited:
@@ -23,8 +24,9 @@ async def visit(visit: Visit) -> Visited:
     try:
         load_s = time.monotonic() - started
         idle = machine.memory(contender.processes())
-        await contender.answer(visit.warm_up, _WARM_UP_TOKENS)
-        cells = [await measure(contender, cell) for cell in visit.cells]
+        async with asyncio.timeout(_TIMEOUT_S):
+            await contender.answer(visit.warm_up, _WARM_UP_TOKENS)
+            cells = [await measure(contender, cell) for cell in visit.cells]
         return Visited(
             contender=visit.contender,
             load_s=load_s,
@@ -38,7 +40,7 @@ async def visit(visit: Visit) -> Visited:
 
 
 async def measure(contender: Contender, cell: Cell) -> Measured:
-    energy = machine.joules()
+    others, energy = machine.Others(contender.processes()), machine.joules()
     started = time.monotonic()
     answers = await ask_all(contender, cell.asked, cell.streams, cell.new_tokens)
     wall_s = time.monotonic() - started
@@ -48,6 +50,7 @@ async def measure(contender: Contender, cell: Cell) -> Measured:
         streams=cell.streams,
         wall_s=wall_s,
         answers=answers,
+        others=others.share(),
         memory=machine.memory(contender.processes()),
         joules=None if energy is None or used is None or used < energy else used - energy,
     )

@@ -63,6 +63,29 @@ def busy(seconds: float) -> float | None:
     return 1.0 - (after[0] - before[0]) / (after[1] - before[1])
 
 
+class Others:
+    """The share of all cores that processes other than these and this one use from now on."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._pids = {*pids, os.getpid()}
+        self._before = self._used()
+
+    def share(self) -> float | None:
+        now = self._used()
+        if self._before is None or now is None or now[1] == self._before[1]:
+            return None
+        return max(0.0, (now[0] - self._before[0]) / (now[1] - self._before[1]))
+
+    def _used(self) -> tuple[int, int] | None:
+        """Clock ticks that others have used, and all."""
+        ticks = _ticks()
+        try:
+            ours = sum(_ticks_of(pid) for pid in self._pids)
+        except OSError:
+            return None
+        return None if ticks is None else (ticks[1] - ticks[0] - ours, ticks[1])
+
+
 def memory(pids: Iterable[int]) -> Memory | None:
     rss = pss = peak = 0.0
     for pid in pids:
@@ -93,7 +116,7 @@ def _spin() -> float:
     cores = os.cpu_count() or 1
     with ThreadPoolExecutor(cores) as pool:
         started = time.perf_counter()
-        list(pool.map(lambda _: hashlib.sha256(_BLOCK).digest(), range(cores)))
+        list(pool.map(lambda _: hashlib.sha256(_BLOCK).digest(), range(4 * cores)))
         return time.perf_counter() - started
 
 
@@ -105,6 +128,11 @@ def _ticks() -> tuple[int, int] | None:
         return None
     ticks = [int(word) for word in first.split()[1:9]]
     return ticks[3] + ticks[4], sum(ticks)
+
+
+def _ticks_of(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def _kilobytes(text: str, field: str) -> float:

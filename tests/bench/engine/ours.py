@@ -106,7 +106,7 @@ class OursOverGrpc:
         )
         assert self._process.stdout is not None
         if not (await self._process.stdout.readline()).startswith(b"ready"):
-            raise RuntimeError("edge serve did not start; its log is above")
+            raise RuntimeError(f"edge serve ended with {await self._process.wait()}; its log is above")
         self._client = EdgeClient(address)
         await self._client.connected()
 

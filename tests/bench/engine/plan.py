@@ -122,10 +122,13 @@ class Memory(Value):
 
 
 class Measured(Value):
+    """`others` is the share of all cores that other programs used meanwhile."""
+
     workload: str
     streams: int
     wall_s: float
     answers: tuple[Answer, ...]
+    others: float | None
     memory: Memory | None
     joules: float | None
 

@@ -112,7 +112,7 @@ class _Bench:
         """From cancelling a lone long prompt at a random moment until another request has its first token, less what
         such a request takes anyway."""
         tiny = self._maker.alone(_QUESTION_TOKENS)
-        usual_s = figures.median([await self._ttft(tiny) for _ in range(6)][1:])
+        usual_s = figures.median([await self._ttft(tiny) for _ in range(1 + min(5, self._repeats.cancels))][1:])
         whole_s = await self._ttft(self._maker.alone(self._repeats.cancelled_tokens))
         taken: list[float] = []
         for _ in range(self._repeats.cancels):

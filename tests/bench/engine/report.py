@@ -71,6 +71,7 @@ def _rows(visits: Sequence[Visited]) -> Iterator[Row]:
             "streams": streams,
             "answers": len(answers),
             "answers_that_ended_early": sum(answer.completion_tokens < longest for answer in answers),
+            "others_busy": max((cell.others for cell in cells if cell.others is not None), default=None),
             **of_visit,
             **{key: figures.middle([sample[key] for sample in samples]) for key in samples[0]},
             "samples": {key: [sample[key] for sample in samples] for key in ("tokens_per_s", "ttft_p95_s")},

@@ -66,8 +66,9 @@ def run(plan: Plan, model: Path, *, threads: int, log: Path, may_build: bool, se
     )
     probed = _probe(probes, log)
     after = machine.quiet()
-    noise = [share for share in resting if share is not None and share > machine.NOISY_BUSY]
-    noisy = before.noisy or after.noisy or bool(noise)
+    rows = report.rows(rounds, probed.found)
+    shares = [*resting, *(row.get("others_busy") for row in rows)]
+    noisy = before.noisy or after.noisy or any(share > machine.NOISY_BUSY for share in shares if share is not None)
     if noisy:
         _say("this machine was not quiet: trust none of these figures")
     settings: dict[str, Any] = {
@@ -84,7 +85,7 @@ def run(plan: Plan, model: Path, *, threads: int, log: Path, may_build: bool, se
         "commit": _commit(),
         "machine": machine.name(),
         "settings": settings,
-        "rows": report.rows(rounds, probed.found),
+        "rows": rows,
         "summary": report.summary(rounds, probed.found, max(plan.streams)),
     }
 

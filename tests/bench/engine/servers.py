@@ -44,11 +44,15 @@ class LlamaServer:
         self._process = await asyncio.create_subprocess_exec(
             *self._command(), stdin=asyncio.subprocess.DEVNULL, stdout=self._log, stderr=self._log
         )
-        until = time.monotonic() + _READY_S
-        while not await self._is_ready():
-            if self._process.returncode is not None or time.monotonic() > until:
-                raise RuntimeError(f"the server did not start: {self._said()[-500:]}")
-            await asyncio.sleep(0.02)
+        try:
+            async with asyncio.timeout(_READY_S):
+                while not await self._is_ready():
+                    if self._process.returncode is not None:
+                        raise RuntimeError(f"the server ended: {self._said()[-500:]}")
+                    await asyncio.sleep(0.02)
+        except BaseException:
+            await self.close()
+            raise
         self.kernels = self._system_info()
 
     async def answer(self, asked: Asked, new_tokens: int) -> Answer:
