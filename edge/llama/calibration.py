@@ -134,9 +134,8 @@ def measure(path: Path, progress: Callable[[int], None] = lambda _rounds: None) 
         last = ""
         try:
             for last in child.stdout:
-                step = json.loads(last)
-                if isinstance(step, int):
-                    progress(step)
+                if last.strip().isdecimal():
+                    progress(int(last))
         finally:
             child.kill()
     if child.returncode != 0:

@@ -40,7 +40,7 @@ def test_a_healthy_edge(gguf: Path) -> None:
     assert needed > gguf.stat().st_size
     assert "one answer 100" in found["speed"].text
     assert "the default: tokens/s: prompts 201" in found["speed"].text
-    assert "2.7 times" in found["weights"].text or hardware.look().uses_amx
+    assert ("weights" in found) is not hardware.look().uses_amx
 
 
 def test_llama_cpp_names_the_processor_that_it_uses() -> None:

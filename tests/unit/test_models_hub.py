@@ -9,10 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
 from edge import models
 from edge.models import Model, hub
 from edge.models.entries import directory_of
+from edge.models_cli import models_app
 from edgewise.errors import Conflict, InvalidInput, NotFound, NotReady
 from tests.hub import Hub, running
 
@@ -268,3 +270,28 @@ def test_what_is_no_source_is_refused(server: Hub, source: str) -> None:
 def test_what_is_no_name_is_refused(server: Hub, name: str) -> None:
     with pytest.raises(InvalidInput, match="name"):
         models.add(SOURCE, name=name or " ")
+
+
+def test_the_command_fetches_and_says_what_it_has(server: Hub) -> None:
+    run = CliRunner().invoke
+    refused = run(models_app, ["pull", SOURCE])
+    assert isinstance(refused.exception, NotReady)
+    pulled = run(models_app, ["pull", SOURCE, "--sha256", f"sha256:{SHA256.upper()}", "--name", "mine"])
+    assert pulled.exit_code == 0
+    assert "warning: llama.cpp cannot" in pulled.stderr or "damaged" in pulled.stderr
+    assert 'model = "mine"' in pulled.stdout
+    listed = run(models_app, ["list"]).stdout
+    assert "mine: here; hash given by you" in listed
+    assert SHA256 in listed
+    (row,) = (row for row in json.loads(run(models_app, ["list", "--json"]).stdout) if row["name"] == "mine")
+    assert (row["source"], row["trust"], row["bytes"], row["licence"]) == (SOURCE, "given", len(CONTENT), None)
+    assert "mine is intact" in run(models_app, ["verify"]).stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--sha256", SHA256], ["tiny", "--name", "x"], [SOURCE, SOURCE, "--name", "x"], [SOURCE, "--sha256", "abc"]],
+)
+def test_the_command_refuses_what_makes_no_sense(server: Hub, arguments: list[str]) -> None:
+    assert isinstance(CliRunner().invoke(models_app, ["pull", *arguments]).exception, InvalidInput)
+    assert server.seen == []
