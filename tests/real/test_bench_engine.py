@@ -15,15 +15,15 @@ from tests.bench.engine.run import run
 LITTLE = Plan(
     rounds=1,
     contenders=("bare", "lock", "server", "ours"),
-    single=Workload("single", 36),
-    workloads=(Workload("short", 36), Workload("long", 48, shared_tokens=16)),
+    single=Workload("single", 40),
+    workloads=(Workload("short", 40), Workload("long", 56, shared_tokens=40)),
     streams=(2,),
     requests=2,
     new_tokens=3,
     context_tokens=512,
     repeats=Repeats(
         prefix=1,
-        prefix_tokens=32,
+        prefix_tokens=40,
         conversations=1,
         cancels=1,
         cancelled_tokens=64,

@@ -21,8 +21,9 @@ _SCHEMA = (
     '{"type": "object", "properties": {"story": {"type": "string"}}, "required": ["story"], '
     '"additionalProperties": false}'
 )
-_QUESTION_TOKENS = 40
-"""What follows a shared prefix: the template's words, the question, and some ten words that no other prompt has."""
+_QUESTION_TOKENS = 16
+"""What follows a shared prefix: a short question, and the template's words after it."""
+_TINY_TOKENS = 40
 _TICK_S = 0.001
 
 
@@ -111,7 +112,7 @@ class _Bench:
     async def _cancel(self) -> list[Found]:
         """From cancelling a lone long prompt at a random moment until another request has its first token, less what
         such a request takes anyway."""
-        tiny = self._maker.alone(_QUESTION_TOKENS)
+        tiny = self._maker.alone(_TINY_TOKENS)
         usual_s = figures.median([await self._ttft(tiny) for _ in range(1 + min(5, self._repeats.cancels))][1:])
         whole_s = await self._ttft(self._maker.alone(self._repeats.cancelled_tokens))
         taken: list[float] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from contextlib import redirect_stderr
+from itertools import takewhile
 from pathlib import Path
 
 from tests.bench.engine.contenders import messages
@@ -60,10 +61,15 @@ class PromptMaker:
         return self._of_length(f"You write about the {self._some(1)}.", tokens)
 
     def sharing(self, tokens: int, shared_tokens: int, count: int) -> tuple[Asked, ...]:
-        """Prompts that have at least the first `shared_tokens` in common, and go apart soon after."""
+        """Prompts that have just their first `shared_tokens` in common."""
         system = f"You know these words: {self._some(1)}"
-        missing = shared_tokens - len(self._rendered(system, "")) + len(self._rendered("", ""))
-        system += " " + self._some(max(missing, 1))
+        one, other = (self._rendered(system, f"{_ASK} {word}") for word in self._words[:2])
+        missing = shared_tokens - sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=True))
+        )
+        if missing < 1:
+            raise ValueError(f"prompts of this kind always share more than {shared_tokens} tokens")
+        system += f" {self._some(missing)}"
         return tuple(self._of_length(system, tokens) for _ in range(count))
 
     def _of_length(self, system: str, tokens: int) -> Asked:
