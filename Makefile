@@ -8,7 +8,7 @@ UV := build/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-engine test-system protos lock
+.PHONY: help setup demo test check bench bench-engine soak test-system protos lock
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ bench: bench-engine ## Run all benchmarks; each writes build/bench/NAME.json. Wa
 
 bench-engine: setup ## Measure the edge engine beside llama-cpp-python and llama.cpp's server: half an hour.
 	@$(BIN)/python -m tests.bench.engine $(if $(QUICK),--quick)
+
+soak: setup ## Ask the edge engine everything at once for ten minutes, and find it unmoved.
+	@$(BIN)/python -m tests.soak.engine
 
 test-system: setup ## Run the tests that need root or system tools.
 	$(BIN)/pytest -m system
