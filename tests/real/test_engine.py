@@ -297,5 +297,5 @@ def test_the_self_test_says_how_to_rebuild(tmp_path: Path) -> None:
         selftest.judge(-signal.SIGILL, "", tmp_path / "model.gguf")
     garbage = tmp_path / "garbage.gguf"
     garbage.write_bytes(b"GGUF")
-    with pytest.raises(NotReady, match="cannot load"):
+    with pytest.raises(NotReady, match="damaged"):
         asyncio.run(selftest.check(garbage))
