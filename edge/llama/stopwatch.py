@@ -15,9 +15,9 @@ from edgewise.errors import NotReady
 PROMPT_TOKENS = 256
 SEQUENCES = 4
 """How many answers are generated at once when several are."""
-_STEPS = 24
+_STEPS = 16
 _ROUNDS = 3
-_PATIENCE_S = 12.0
+_PATIENCE_S = 20.0
 """Settings that take longer to compare get fewer rounds."""
 
 
@@ -47,11 +47,11 @@ class Stopwatch:
         self._llama.llama_model_free(self._model)
 
     def rounds(self, tunings: Sequence[Tuning]) -> tuple[Measured, ...]:
-        """Every setting once a round, after one round that does not count: threads and caches have to warm up."""
+        """Every setting once a round, after a chunk that does not count: threads and caches have to warm up."""
         with ExitStack() as stack:
             contexts = [self._context(tuning, stack) for tuning in tunings]
             for context, tuning in zip(contexts, tunings, strict=True):
-                self._prompt(context, tuning.chunk_tokens)
+                self._decode(context, [(0, position) for position in range(tuning.chunk_tokens)])
             began = time.monotonic()
             rounds = []
             for done in range(_ROUNDS):
