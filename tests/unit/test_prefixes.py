@@ -121,17 +121,17 @@ def test_saved_states_keep_to_their_bytes_and_the_one_used_last_stays() -> None:
     cache.use(text(100, 1))
     cache.use(text(100, 2))
     cache.use(text(100, 3))  # 1 and 2 are saved
-    assert cache.use(text(100, 1)) == 98  # and 3 for 2, which nobody wanted since
+    assert cache.use(text(100, 1)) == 98  # and 3 in place of 2, which nobody wanted since
     assert cache.prefixes.saved_bytes <= state_bytes(250)
-    assert cache.use(text(100, 3)) == 98
     assert cache.use(text(100, 2)) == 0
+    assert cache.use(text(100, 1)) == 98
 
 
-def test_a_prompt_that_is_asked_again_and_again_is_not_the_oldest() -> None:
-    cache = Cache(1, max_bytes=state_bytes(250))
-    for seed in (1, 2, 1, 3, 1, 1, 1, 4, 5):
+def test_a_prompt_that_was_used_where_it_is_does_not_count_as_old() -> None:
+    cache = Cache(2, max_bytes=state_bytes(250))
+    for seed in (1, 2, 3, 1, 4, 1, 5, 6, 7):
         cache.use(text(100, seed))
-    assert cache.use(text(100, 1)) == 98, "its state is old, but it was used since without it"
+    assert cache.use(text(100, 1)) == 98, "it was saved before 4 was used, and used after that"
 
 
 def test_a_state_that_is_too_large_does_not_push_out_the_others() -> None:
