@@ -21,6 +21,7 @@ LITTLE = Plan(
     requests=2,
     new_tokens=3,
     context_tokens=512,
+    trials=False,
     repeats=Repeats(
         prefix=1,
         prefix_tokens=40,

@@ -30,12 +30,12 @@ class Contender(Protocol):
 def make(visit: Visit) -> Contender:
     from tests.bench.engine import ours, servers
 
-    setup = visit.setup
+    setup, flash = visit.setup, visit.flash_attention
     contenders: dict[str, Callable[[], Contender]] = {
-        "bare": lambda: Bare(setup),
-        "lock": lambda: Lock(setup),
-        "server": lambda: servers.LlamaServer(setup, visit.program),
-        "xllamacpp": lambda: servers.Xllamacpp(setup, visit.program),
+        "bare": lambda: Bare(setup, flash),
+        "lock": lambda: Lock(setup, flash),
+        "server": lambda: servers.LlamaServer(setup, flash, visit.program),
+        "xllamacpp": lambda: servers.Xllamacpp(setup, flash, visit.program),
         "ours": lambda: ours.Ours(setup),
         "ours_grpc": lambda: ours.OursOverGrpc(setup),
     }
@@ -50,9 +50,10 @@ def messages(asked: Asked) -> list[Any]:
 class Bare:
     """llama.cpp from Python with nothing around it: one sequence, one request, greedy. For one stream only."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, flash_attention: bool) -> None:
         self._setup = setup
-        self.about = f"flash attention off, {setup.threads} threads, one sequence of {setup.context_tokens} tokens"
+        self._flash_attention = flash_attention
+        self.about = _about(setup, flash_attention)
         self.kernels = ""
 
     async def open(self) -> None:
@@ -67,7 +68,9 @@ class Bare:
         params = llama.llama_context_default_params()
         params.n_ctx = self._setup.context_tokens
         params.n_threads = params.n_threads_batch = self._setup.threads
-        params.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        params.flash_attn_type = (
+            llama.LLAMA_FLASH_ATTN_TYPE_ENABLED if self._flash_attention else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
         self._context = llama.llama_init_from_model(self._model, params)
         self._vocabulary = llama.llama_model_get_vocab(self._model)
         self._sampler = llama.llama_sampler_init_greedy()
@@ -119,10 +122,11 @@ class Bare:
 class Lock:
     """`llama_cpp.Llama`, which serves one request at a time: the others wait for an asyncio lock, first come first."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, flash_attention: bool) -> None:
         self._setup = setup
+        self._flash_attention = flash_attention
         self._lock = asyncio.Lock()
-        self.about = f"flash attention off, {setup.threads} threads, one sequence of {setup.context_tokens} tokens"
+        self.about = _about(setup, flash_attention)
         self.kernels = ""
 
     async def open(self) -> None:
@@ -134,6 +138,7 @@ class Lock:
             n_ctx=setup.context_tokens,
             n_threads=setup.threads,
             n_threads_batch=setup.threads,
+            flash_attn=self._flash_attention,
             verbose=False,
         )
         self.kernels = llama_cpp.llama_print_system_info().decode().strip()
@@ -171,6 +176,11 @@ class Lock:
 
     async def close(self) -> None:
         self._llama.close()
+
+
+def _about(setup: Setup, flash_attention: bool) -> str:
+    flash = "on" if flash_attention else "off"
+    return f"flash attention {flash}, {setup.threads} threads, one sequence of {setup.context_tokens} tokens"
 
 
 def _ignore(_level: int, _text: bytes, _data: object) -> None:

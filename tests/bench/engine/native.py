@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge import models
 from tests.bench.engine import figures
+from tests.bench.engine.ours import tuning
 from tests.bench.engine.plan import Found, Probes
 
 if TYPE_CHECKING:
@@ -16,11 +18,10 @@ _BEGINNING = 32
 
 
 def probe(task: Probes) -> list[Found]:
-    from edge.llama.calibration import Tuning
     from edge.llama.native import Native
 
-    setup = task.setup
-    native = Native(Path(setup.model), setup.context_tokens, setup.parallel, Tuning.default(setup.threads))
+    setup, path = task.setup, Path(task.setup.model)
+    native = Native(path, setup.context_tokens, setup.parallel, tuning(models.sha256(path), setup.threads))
     try:
         return [*_confidence(native, task), *_restore(native, task)]
     finally:

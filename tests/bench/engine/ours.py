@@ -8,11 +8,16 @@ import sys
 import tempfile
 import time
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgewise.ports import Generator
 from edgewise.types import Chunk, Completion, Message, Options, Prompt, Sampling, Text
 from tests.bench.engine.plan import Answer, Asked, Setup
+
+if TYPE_CHECKING:
+    from edge.llama.calibration import Tuning
 
 
 async def ask(generator: Generator[Prompt], asked: Asked, options: Options) -> Answer:
@@ -43,6 +48,14 @@ async def ask(generator: Generator[Prompt], asked: Asked, options: Options) -> A
     )
 
 
+def tuning(model_hash: str, threads: int) -> Tuning:
+    """The engine's: what `edgewise doctor --calibrate` found for this model here, or else its default."""
+    from edge.llama import calibration
+
+    found = calibration.stored(model_hash) or calibration.Tuning.default(threads)
+    return replace(found, threads=threads, prompt_threads=threads)
+
+
 def greedy(new_tokens: int) -> Options:
     return Options(sampling=Sampling(max_tokens=new_tokens))
 
@@ -52,8 +65,7 @@ class Ours:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self.about = f"{setup.threads} threads, {setup.parallel} sequences of {setup.context_tokens} tokens"
-        self.kernels = ""
+        self.about = self.kernels = ""
 
     async def open(self) -> None:
         from edge.llama.engine import LlamaEngine
@@ -64,6 +76,8 @@ class Ours:
         )
         from llama_cpp import llama_cpp
 
+        tuned = tuning(self.engine.info.model_hash or "", setup.threads)
+        self.about = f"{tuned}, {setup.parallel} sequences of {setup.context_tokens} tokens"
         self.kernels = llama_cpp.llama_print_system_info().decode().strip()
 
     async def answer(self, asked: Asked, new_tokens: int) -> Answer:

@@ -42,7 +42,10 @@ class Repeats:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`requests` answers are asked for at each number of streams, so many at once."""
+    """`requests` answers are asked for at each number of streams, so many at once.
+
+    With `trials`, each peer is tried with and without flash attention first, and keeps what is faster for it here.
+    """
 
     rounds: int = 5
     contenders: tuple[ContenderName, ...] = tuple(CONTENDERS)
@@ -52,6 +55,7 @@ class Plan:
     requests: int = 8
     new_tokens: int = 64
     context_tokens: int = 2048
+    trials: bool = True
     repeats: Repeats = Repeats()
 
 
@@ -60,6 +64,7 @@ QUICK = Plan(
     rounds=1,
     contenders=("bare", "lock", "server", "ours"),
     streams=(1, 8),
+    trials=False,
     repeats=Repeats(prefix=2, cancels=6, answers=2, lag_rounds=1),
 )
 
@@ -94,6 +99,7 @@ class Visit(Value):
     contender: ContenderName
     setup: Setup
     program: str = ""
+    flash_attention: bool = False
     warm_up: Asked
     cells: tuple[Cell, ...]
 

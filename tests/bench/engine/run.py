@@ -13,16 +13,7 @@ from typing import Any
 
 from edgewise.types import Value
 from tests.bench.engine import machine, peers, report
-from tests.bench.engine.plan import (
-    Cell,
-    ContenderName,
-    Plan,
-    Probed,
-    Probes,
-    Setup,
-    Visit,
-    Visited,
-)
+from tests.bench.engine.plan import Cell, ContenderName, Plan, Probed, Probes, Setup, Visit, Visited
 from tests.bench.engine.prompts import PromptMaker
 
 _ROOT = Path(__file__).parents[3]
@@ -31,63 +22,122 @@ _REST_S = 0.2
 
 
 def run(plan: Plan, model: Path, *, threads: int, log: Path, may_build: bool, seed: int = 1) -> dict[str, Any]:
-    """The whole result, as it is written to build/bench/engine.json."""
-    parallel = max(plan.streams)
-    setup = Setup(model=str(model), context_tokens=plan.context_tokens, parallel=parallel, threads=threads)
+    """The whole result, as it is written to build/bench/engine.json. Only who can be built or installed takes part."""
+    setup = Setup(model=str(model), context_tokens=plan.context_tokens, parallel=max(plan.streams), threads=threads)
     programs, missing = _programs(plan, may_build)
     before = machine.quiet()
     _say(f"{machine.name()}, load {before.load_average:.2f}, {before.busy or 0:.0%} busy, spin {before.spin:.2f}")
-    resting: list[float | None] = []
-    rounds: list[report.Round] = []
-    maker = PromptMaker(model, seed)
-    for number in range(plan.rounds):
-        one: report.Round = {name: Visited(contender=name, error=why) for name, why in missing.items()}
-        cells = tuple(_cells(plan, maker))
-        warm_up = maker.alone(plan.workloads[0].prompt_tokens)
-        for name in _order(tuple(programs), number):
-            resting.append(machine.busy(_REST_S))
-            only_one_stream = name == "bare"
-            task = Visit(
-                contender=name,
-                setup=setup,
-                program=programs[name],
-                warm_up=warm_up,
-                cells=tuple(cell for cell in cells if cell.workload == plan.single.name or not only_one_stream),
-            )
-            one[name] = _visit(task, f"round {number + 1} of {plan.rounds}", log)
-        rounds.append(one)
-    maker.close()
-    probes = Probes(
-        setup=setup,
-        repeats=plan.repeats,
-        seed=seed + 1,
-        prompt_tokens=plan.workloads[0].prompt_tokens,
-        new_tokens=plan.new_tokens,
-    )
-    probed = _probe(probes, log)
+    bench = _Bench(plan, setup, programs, PromptMaker(model, seed), log)
+    trials = bench.trials() if plan.trials else {}
+    rounds = [bench.round(number) for number in range(plan.rounds)]
+    for one in rounds:
+        one.update({name: Visited(contender=name, error=why) for name, why in missing.items()})
+    bench.close()
+    probed = bench.probe(seed + 1)
     after = machine.quiet()
     rows = report.rows(rounds, probed.found)
-    shares = [*resting, *(row.get("others_busy") for row in rows)]
+    shares = [*bench.resting, *(row.get("others_busy") for row in rows)]
     noisy = before.noisy or after.noisy or any(share > machine.NOISY_BUSY for share in shares if share is not None)
     if noisy:
         _say("this machine was not quiet: trust none of these figures")
-    settings: dict[str, Any] = {
-        **asdict(plan),
-        "setup": setup.model_dump(),
-        "quiet_before": before.model_dump(),
-        "quiet_after": after.model_dump(),
-        "busy_between_visits": resting,
-        "noisy": noisy,
-        "probe_error": probed.error,
-    }
     return {
         "name": "engine",
         "commit": _commit(),
         "machine": machine.name(),
-        "settings": settings,
+        "settings": {
+            **asdict(plan),
+            "setup": setup.model_dump(),
+            "flash_attention_trials_s": trials,
+            "quiet_before": before.model_dump(),
+            "quiet_after": after.model_dump(),
+            "busy_between_visits": bench.resting,
+            "noisy": noisy,
+            "probe_error": probed.error,
+        },
         "rows": rows,
         "summary": report.summary(rounds, probed.found, max(plan.streams)),
     }
+
+
+class _Bench:
+    def __init__(
+        self, plan: Plan, setup: Setup, programs: dict[ContenderName, str], maker: PromptMaker, log: Path
+    ) -> None:
+        self.resting: list[float | None] = []
+        self._plan = plan
+        self._setup = setup
+        self._programs = programs
+        self._maker = maker
+        self._log = log
+        self._flash = dict.fromkeys(programs, False)
+
+    def close(self) -> None:
+        self._maker.close()
+
+    def trials(self) -> dict[str, dict[str, float]]:
+        """Seconds that each peer takes at the most streams without flash attention and with it, the better of two
+        times; from now on it has what was faster."""
+        taken: dict[str, dict[str, float]] = {}
+        for name in self._programs:
+            if name in {"ours", "ours_grpc"}:
+                continue  # has its own calibration
+            seconds: dict[bool, list[float]] = {False: [], True: []}
+            for self._flash[name] in (False, True, True, False):
+                streams = 1 if name == "bare" else max(self._plan.streams)
+                cells = tuple(cell for cell in self._cells() if cell.streams == streams)
+                visited = self._visit(name, cells, f"trial, flash attention {self._flash[name]}")
+                if not visited.error:
+                    seconds[self._flash[name]].append(sum(cell.wall_s for cell in visited.cells))
+            if seconds[False] and seconds[True]:
+                best = {flash: min(times) for flash, times in seconds.items()}
+                taken[name] = {"off": best[False], "on": best[True]}
+                self._flash[name] = best[True] < best[False]
+        return taken
+
+    def round(self, number: int) -> report.Round:
+        cells = tuple(self._cells())
+        names = tuple(self._programs)
+        first = number % len(names) if names else 0
+        title = f"round {number + 1} of {self._plan.rounds}"
+        return {name: self._visit(name, cells, title) for name in (*names[first:], *names[:first])}
+
+    def probe(self, seed: int) -> Probed:
+        started = time.monotonic()
+        task = Probes(
+            setup=self._setup,
+            repeats=self._plan.repeats,
+            seed=seed,
+            prompt_tokens=self._plan.workloads[0].prompt_tokens,
+            new_tokens=self._plan.new_tokens,
+        )
+        output, error = _child("probe", task, self._log)
+        _say(f"further figures of ours, {time.monotonic() - started:.0f} s{f': {error}' if error else ''}")
+        return Probed(error=error) if error else Probed.model_validate_json(output)
+
+    def _cells(self) -> Iterator[Cell]:
+        """With prompts that nobody has seen."""
+        plan, maker = self._plan, self._maker
+        alone = maker.batch(plan.single, max(1, plan.requests // 2))
+        yield Cell(workload=plan.single.name, streams=1, asked=alone, new_tokens=plan.new_tokens)
+        for workload in plan.workloads:
+            for streams in plan.streams:
+                asked = maker.batch(workload, plan.requests)
+                yield Cell(workload=workload.name, streams=streams, asked=asked, new_tokens=plan.new_tokens)
+
+    def _visit(self, name: ContenderName, cells: tuple[Cell, ...], title: str) -> Visited:
+        self.resting.append(machine.busy(_REST_S))
+        started = time.monotonic()
+        task = Visit(
+            contender=name,
+            setup=self._setup,
+            program=self._programs[name],
+            flash_attention=self._flash[name],
+            warm_up=self._maker.alone(self._plan.workloads[0].prompt_tokens),
+            cells=cells if name != "bare" else tuple(cell for cell in cells if cell.workload == self._plan.single.name),
+        )
+        output, error = _child("visit", task, self._log)
+        _say(f"{title}: {name}, {time.monotonic() - started:.0f} s{f': {error}' if error else ''}")
+        return Visited(contender=name, error=error) if error else Visited.model_validate_json(output)
 
 
 def _programs(plan: Plan, may_build: bool) -> tuple[dict[ContenderName, str], dict[ContenderName, str]]:
@@ -101,35 +151,6 @@ def _programs(plan: Plan, may_build: bool) -> tuple[dict[ContenderName, str], di
             missing[name] = str(why)
             _say(f"without {name}: {why}")
     return programs, missing
-
-
-def _cells(plan: Plan, maker: PromptMaker) -> Iterator[Cell]:
-    alone = maker.batch(plan.single, max(1, plan.requests // 2))
-    yield Cell(workload=plan.single.name, streams=1, asked=alone, new_tokens=plan.new_tokens)
-    for workload in plan.workloads:
-        for streams in plan.streams:
-            asked = maker.batch(workload, plan.requests)
-            yield Cell(workload=workload.name, streams=streams, asked=asked, new_tokens=plan.new_tokens)
-
-
-def _order(names: tuple[ContenderName, ...], number: int) -> tuple[ContenderName, ...]:
-    first = number % len(names) if names else 0
-    return names[first:] + names[:first]
-
-
-def _visit(task: Visit, title: str, log: Path) -> Visited:
-    started = time.monotonic()
-    output, error = _child("visit", task, log)
-    found = Visited(contender=task.contender, error=error) if error else Visited.model_validate_json(output)
-    _say(f"{title}: {task.contender}, {time.monotonic() - started:.0f} s{f': {error}' if error else ''}")
-    return found
-
-
-def _probe(task: Probes, log: Path) -> Probed:
-    started = time.monotonic()
-    output, error = _child("probe", task, log)
-    _say(f"further figures of ours, {time.monotonic() - started:.0f} s{f': {error}' if error else ''}")
-    return Probed(error=error) if error else Probed.model_validate_json(output)
 
 
 def _child(kind: str, task: Value, log: Path) -> tuple[str, str]:

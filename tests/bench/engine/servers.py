@@ -22,8 +22,9 @@ _READY_S = 120.0
 class LlamaServer:
     """`llama-server` with a slot for each stream, its prompt cache on as it is by default."""
 
-    def __init__(self, setup: Setup, program: str) -> None:
+    def __init__(self, setup: Setup, flash_attention: bool, program: str) -> None:
         self._setup = setup
+        self._flash_attention = flash_attention
         self._program = program
         self._log = tempfile.NamedTemporaryFile(prefix="llama-server-", suffix=".log")  # noqa: SIM115 - see close
         self._port = _free_port()
@@ -34,7 +35,8 @@ class LlamaServer:
         setup = self._setup
         options = {"-c": setup.context_tokens * setup.parallel, "-np": setup.parallel}
         options |= {"-t": setup.threads, "-tb": setup.threads}
-        return [*(str(word) for pair in options.items() for word in pair), "-fa", "off", "--no-kv-unified", "--offline"]
+        words = [str(word) for pair in options.items() for word in pair]
+        return [*words, "-fa", "on" if self._flash_attention else "off", "--no-kv-unified", "--offline"]
 
     def _command(self) -> list[str]:
         place = ["--host", "127.0.0.1", "--port", str(self._port)]

@@ -20,7 +20,10 @@ def main(port: int, model: str, options: list[str]) -> None:
     params.n_parallel = int(given["-np"])
     params.cpuparams.n_threads = int(given["-t"])
     params.cpuparams_batch.n_threads = int(given["-tb"])
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    kinds = xllamacpp.llama_flash_attn_type
+    params.flash_attn_type = (
+        kinds.LLAMA_FLASH_ATTN_TYPE_ENABLED if given["-fa"] == "on" else kinds.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    )
     params.kv_unified = False
     server = xllamacpp.Server(params)
     system = " ".join(str(xllamacpp.get_system_info()).split())
