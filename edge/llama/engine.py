@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from edge import memory, models
 from edge.engine import EngineInfo, Load
-from edge.llama import calibration
+from edge.llama import build, calibration
 from edge.llama.adapters import Adapter, Adapters
 from edge.llama.answer import Grader, Writer
 from edge.llama.chat_template import ChatTemplate, Rendered
@@ -85,13 +83,12 @@ class LlamaEngine:
         what was measured for this model here, or all cores. Prefixes outlive the engine in `prefix_directory`.
         """
         digest = await asyncio.to_thread(_checked_digest, path)
-        tuning = calibration.stored(digest) or calibration.Tuning.default(os.cpu_count() or 1)
+        tuning = calibration.stored(digest) or calibration.Tuning.default(build.cores())
         if threads is not None:
             tuning = calibration.Tuning(threads, threads, tuning.chunk_tokens, tuning.flash_attention)
         if gpu.layers == 0:
             await asyncio.to_thread(memory.check, path, context_tokens, parallel, tuning)
-        build = metadata.version("llama-cpp-python")
-        fingerprint = f"{digest} {build} {parallel} {tuning.flash_attention}"
+        fingerprint = build.key(digest, str(parallel), str(tuning.flash_attention))
 
         def load() -> tuple[Native, Scheduler, Callable[[], None]]:
             native = Native(path, context_tokens, parallel, tuning, gpu)

@@ -6,7 +6,6 @@ Everything but the vocabulary belongs to one thread. Pointers are freed in `clos
 from __future__ import annotations
 
 import ctypes
-import os
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edge.llama import devices
+from edge.llama import build, devices
 from edge.llama.calibration import Tuning
 from edge.llama.vocabulary import Vocabulary
 from edge.models import digests
@@ -305,10 +304,7 @@ class _Log:
 @lru_cache(maxsize=1)
 def _start() -> _Log:
     """Initialise llama.cpp, once a process."""
-    # GNU's OpenMP reads this when it is loaded: a thread that waits for its team, hundreds of times a token, spins this
-    # often and then sleeps. Sleeping at once costs half the speed, and spinning on and on takes the cores from others.
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    build.settle_threads()
     from llama_cpp import llama_cpp as llama
 
     log = _Log(llama)
