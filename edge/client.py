@@ -9,7 +9,7 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal
+from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal, InvalidInput
 from edgewise.rpc import Context, Relay, Service, open_channel
 from edgewise.types import (
     Chunk,
@@ -28,6 +28,7 @@ from edgewise.v1 import edge_pb2, edge_pb2_grpc, types_pb2
 from edgewise.wire import error_of, pack, unpack, unpack_chunk
 
 ReplyT = TypeVar("ReplyT")
+MessageT = TypeVar("MessageT", bound=Message)
 
 _PIECE_BYTES = 1024 * 1024
 _CONNECT_S = 10.0
@@ -81,16 +82,18 @@ class EdgeClient:
             call.cancel()
 
     async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
-        request = edge_pb2.ScoreRequest(
-            prompt=pack(prompt, types_pb2.Prompt), continuations=continuations, cache_key=cache_key
+        message = pack(prompt, types_pb2.Prompt)
+        request = _request(
+            lambda: edge_pb2.ScoreRequest(prompt=message, continuations=continuations, cache_key=cache_key)
         )
         return unpack((await self._unary(self._stub.Score, request)).scores, Scores)
 
     async def tokenize(self, text: str) -> tuple[int, ...]:
-        return tuple((await self._unary(self._stub.Tokenize, edge_pb2.TokenizeRequest(text=text))).tokens)
+        request = _request(lambda: edge_pb2.TokenizeRequest(text=text))
+        return tuple((await self._unary(self._stub.Tokenize, request)).tokens)
 
     async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
-        reply = await self._unary(self._stub.Embed, edge_pb2.EmbedRequest(texts=texts))
+        reply = await self._unary(self._stub.Embed, _request(lambda: edge_pb2.EmbedRequest(texts=texts)))
         return tuple(tuple(vector.values) for vector in reply.vectors)
 
     async def retrieve(self, query: Query) -> Findings:
@@ -120,7 +123,8 @@ class EdgeClient:
 
     async def load_adapter(self, name: str) -> str:
         """Make this adapter the one of all requests that name none, and return its hash; "" takes it out."""
-        reply = await self._unary(self._stub.LoadAdapter, edge_pb2.LoadAdapterRequest(name=name))
+        request = _request(lambda: edge_pb2.LoadAdapterRequest(name=name))
+        reply = await self._unary(self._stub.LoadAdapter, request)
         return str(reply.adapter_hash)
 
     async def status(self) -> SideStatus:
@@ -147,6 +151,13 @@ class EdgeClient:
 
 class _Unreachable(EdgeUnavailable):
     """gRPC's own UNAVAILABLE, whose words are about sockets."""
+
+
+def _request(make: Callable[[], MessageT]) -> MessageT:
+    try:
+        return make()
+    except UnicodeEncodeError:
+        raise InvalidInput("the text has lone surrogates, which no text has; send valid Unicode") from None
 
 
 async def _pieces(upload: Upload) -> AsyncIterator[edge_pb2.IngestRequest]:

@@ -125,7 +125,6 @@ class Bench:
             reusable=len(prompt),
             is_batch=is_batch,
             has_seed=has_seed,
-            timeout_s=None,
         )
         job.submitted = self.native.clock.now if at is None else at
         self.scheduler.add(job)

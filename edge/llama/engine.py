@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from edge.llama import build, calibration
 from edge.llama.adapters import Adapter, Adapters
 from edge.llama.answer import Grader, Writer
 from edge.llama.chat_template import ChatTemplate, Rendered
+from edge.llama.deadline import Deadline
 from edge.llama.grammar import Grammar, Grammars
 from edge.llama.invariance import is_invariant
 from edge.llama.job import Job, Steps
@@ -88,7 +90,7 @@ class LlamaEngine:
             tuning = calibration.Tuning(threads, threads, tuning.chunk_tokens, tuning.flash_attention)
         if gpu.layers == 0:
             await asyncio.to_thread(memory.check, path, context_tokens, parallel, tuning)
-        fingerprint = build.key(digest, str(parallel), str(tuning.flash_attention))
+        fingerprint = build.key(digest, str(context_tokens), str(parallel), str(tuning.flash_attention))
 
         def load() -> tuple[Native, Scheduler, Callable[[], None]]:
             native = Native(path, context_tokens, parallel, tuning, gpu)
@@ -131,27 +133,32 @@ class LlamaEngine:
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         """What cannot be done is refused before the first chunk. Closing stops llama.cpp in milliseconds."""
+        deadline = Deadline(options.timeout_s)
         with self._place():
-            adapter = await self._adapter(options.adapter)
-            rendered = await self._render(prompt)
-            self._check_room(len(rendered.tokens), options.sampling.max_tokens)
+            async with deadline.bound():
+                adapter = await self._adapter(options.adapter)
+                rendered = await self._render(prompt)
+                self._check_room(len(rendered.tokens), options.sampling.max_tokens)
+                grammar = await self._grammar(options)
             writer = Writer(
                 native=self._native,
                 gauge=self._gauge,
                 info=self._info,
                 options=options,
-                grammar=await self._grammar(options),
+                grammar=grammar,
                 surprising=slice(max(1, rendered.last.start), rendered.last.stop) if options.surprisal else slice(0, 0),
                 adapter=adapter.name,
             )
             reusable = writer.surprising.start - 2 if options.surprisal else None
-            job = self._job(writer, rendered, options, adapter=adapter, reusable=reusable)
+            job = self._job(writer, rendered, options, deadline, adapter=adapter, reusable=reusable)
             try:
                 while True:
                     item = await job.next()
-                    yield item
                     if isinstance(item, Completion):
+                        self._learn(deadline)
+                        yield item
                         return
+                    yield item
             finally:
                 self._owner.withdraw(job)
 
@@ -164,7 +171,8 @@ class LlamaEngine:
                 raise InvalidInput("an empty continuation has no probability; leave it out")
             self._check_room(len(rendered.tokens), max(map(len, wanted), default=0))
             grader = Grader(self._gauge, self._info, wanted)
-            job = self._job(grader, rendered, Options(cache_key=cache_key), adapter=self._adapters.active)
+            options = Options(cache_key=cache_key)
+            job = self._job(grader, rendered, options, Deadline(), adapter=self._adapters.active)
             try:
                 scores: Scores = await job.next()
                 return scores
@@ -207,19 +215,22 @@ class LlamaEngine:
                 retry_after_s=wait_s,
             )
         self._present += 1
-        started = asyncio.get_running_loop().time()
         try:
             yield
         finally:
             self._present -= 1
-            took_s = asyncio.get_running_loop().time() - started
-            self._typical_s += 0.2 * (took_s / self._parallel - self._typical_s)
+
+    def _learn(self, deadline: Deadline) -> None:
+        """After how long a place becomes free."""
+        took_s = time.monotonic() - deadline.asked
+        self._typical_s += 0.2 * (max(0.1, took_s / self._parallel) - self._typical_s)
 
     def _job(
         self,
         steps: Callable[[Job], Steps],
         rendered: Rendered,
         options: Options,
+        deadline: Deadline,
         *,
         adapter: Adapter,
         reusable: int | None = None,
@@ -231,7 +242,7 @@ class LlamaEngine:
             reusable=len(rendered.tokens) if reusable is None else reusable,
             is_batch=options.priority == "batch",
             has_seed=options.sampling.seed is not None,
-            timeout_s=options.timeout_s,
+            deadline=deadline,
             adapter=adapter.path if adapter.digest else None,
         )
         self._owner.submit(job)

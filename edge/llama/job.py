@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from edge.llama.deadline import Deadline
 from edge.llama.native import Flag, Native, Work
 from edge.llama.prefixes import Slot, Space
-from edgewise.errors import DeadlineExceeded, EdgewiseError
+from edgewise.errors import EdgewiseError, NotReady
 
 if TYPE_CHECKING:
     from edge.llama.native import Logits, Tokens
@@ -64,7 +65,7 @@ class Job:
         reusable: int,
         is_batch: bool = False,
         has_seed: bool = False,
-        timeout_s: float | None = None,
+        deadline: Deadline | None = None,
         adapter: Path | None = None,
     ) -> None:
         self.prompt = prompt
@@ -73,13 +74,13 @@ class Job:
         self.is_batch = is_batch
         self.has_seed = has_seed
         self.flag = Flag()
-        self.submitted = time.monotonic()
+        self._deadline = deadline or Deadline()
+        self.submitted = self._deadline.asked
+        self.known = 0
         self.queue_s = 0.0
         self.cached = 0
         self._make = steps
         self._adapter = adapter
-        self._deadline = None if timeout_s is None else self.submitted + timeout_s
-        self._timeout_s = timeout_s
         self._steps: Steps | None = None
         self._native: Native | None = None
         self._slot: Slot | None = None
@@ -92,14 +93,8 @@ class Job:
 
     async def next(self) -> Any:
         """The next item, or what went wrong; which item is the last is up to the steps."""
-        left_s = None if self._deadline is None else self._deadline - time.monotonic()
-        try:
-            async with asyncio.timeout(left_s):
-                item = await self._items.get()
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"the answer was not finished within {self._timeout_s:g} s; allow more time or lower max_tokens"
-            ) from None
+        async with self._deadline.bound():
+            item = await self._items.get()
         if isinstance(item, EdgewiseError):
             raise item
         return item
@@ -193,10 +188,11 @@ class Job:
 
     def _want(self, need: Need | Branches) -> None:
         self._need, self._done = need, 0
-        if need.keep is not None:
-            self._cut(need.keep)
+        if need.keep is not None and self._cut(need.keep) != need.keep:
+            raise NotReady("this kind of model cannot go back in a text, which scoring takes; choose a transformer")
 
-    def _cut(self, length: int) -> None:
+    def _cut(self, length: int) -> int:
         assert self._slot is not None
         assert self._native is not None
         self._slot.length = self._native.cut(self._slot.sequence, length)
+        return self._slot.length

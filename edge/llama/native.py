@@ -120,8 +120,8 @@ class Native:
         """The wanted logits, [wanted tokens, vocabulary], in the order of the works: a view, until the next evaluation.
 
         At most `batch_tokens` tokens. Aborted comes within milliseconds of the flag; after it, and after Internal, the
-        sequences must be cut back. What comes out of a token does not depend on the other sequences, but in its last
-        bits on whether it is its sequence's only one in this evaluation.
+        sequences must be cut back. What comes out of a token does not depend on the other sequences, but somewhat on
+        whether it is its sequence's only one in this evaluation.
         """
         import numpy as np
 

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_FAILED = "the engine failed; its log has the reason"
+
 
 class Owner:
     """`load` runs on the thread, and so does everything that touches what it makes; what it returns last runs last."""
@@ -52,6 +54,9 @@ class Owner:
                 future.set_result(function(native, scheduler))
             except EdgewiseError as error:
                 future.set_exception(error)
+            except Exception:  # the thread's boundary, as below
+                log.exception("a call of the engine failed")
+                future.set_exception(Internal(_FAILED))
 
         with self._changed:
             if self._closed:
@@ -82,7 +87,11 @@ class Owner:
         self._scheduler = scheduler
         self.loaded.set_result(native)
         while self._take_in(native, scheduler):
-            scheduler.round()
+            try:
+                scheduler.round()
+            except Exception:
+                log.exception("a round of the engine failed")
+                scheduler.fail(Internal(_FAILED))
         scheduler.interrupt()
         scheduler.round()
         finish()

@@ -13,13 +13,35 @@ from collections.abc import Callable
 _TRIALS = 2
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
+_SELDOM = 50
+"""A pause is at least so many times the trial before it."""
 _WORSE = 1.5
 
 
 class Pace:
-    """Compares seconds a token, as if there were one token more: small evaluations have a cost of their own."""
+    """Chooses for evaluations of about equal size apart, for what is right for one token need not be for a hundred."""
 
     def __init__(self, team: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._team = team
+        self._clock = clock
+        self._choices: dict[int, _Choice] = {}
+
+    def threads(self, tokens: int) -> int:
+        """For the next evaluation, which has so many tokens."""
+        return self._choice(tokens).threads()
+
+    def took(self, threads: int, seconds: float, tokens: int) -> None:
+        """An evaluation with so many threads and tokens took so long."""
+        self._choice(tokens).took(threads, seconds, tokens)
+
+    def _choice(self, tokens: int) -> _Choice:
+        return self._choices.setdefault(tokens.bit_length(), _Choice(self._team, self._clock))
+
+
+class _Choice:
+    """Compares seconds a token, as if there were one token more: an evaluation has a cost of its own."""
+
+    def __init__(self, team: int, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._favourite, self._other = team, 1
         self._costs: dict[int, float] = {}
@@ -27,18 +49,18 @@ class Pace:
         self._pause_s = _FIRST_PAUSE_S
         self._next_trial = clock() + _FIRST_PAUSE_S
         self._trial: list[float] = []
+        self._spent_s = 0.0
 
     def threads(self) -> int:
-        """For the next evaluation."""
         if self._favourite == self._other or self._clock() < self._next_trial:
             return self._favourite
         return self._other
 
     def took(self, threads: int, seconds: float, tokens: int) -> None:
-        """An evaluation with so many threads and tokens took so long."""
         cost = seconds / (tokens + 1)
         if threads == self._other != self._favourite:
             self._trial.append(cost)
+            self._spent_s += seconds
             if len(self._trial) == _TRIALS:
                 self._decide(min(self._trial))
             return
@@ -50,11 +72,11 @@ class Pace:
             self._next_trial = self._clock()
 
     def _decide(self, trial: float) -> None:
-        self._trial = []
         if trial < self._costs.get(self._favourite, float("inf")):
             self._favourite, self._other = self._other, self._favourite
             self._costs[self._favourite] = self._best = trial
             self._pause_s = _FIRST_PAUSE_S
         else:
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-        self._next_trial = self._clock() + self._pause_s
+        self._next_trial = self._clock() + max(self._pause_s, _SELDOM * self._spent_s)
+        self._trial, self._spent_s = [], 0.0

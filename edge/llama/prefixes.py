@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,12 +63,19 @@ class Saved:
     held: Tokens
     state: State
     used: float = field(default_factory=time.monotonic)
+    checksum: int | None = None
+    """Of what comes from a file, until it was compared."""
+
+    def is_intact(self) -> bool:
+        wanted, self.checksum = self.checksum, None
+        return wanted is None or zlib.crc32(self.state.data) == wanted
 
     def write(self, file: Path, fingerprint: str) -> None:
         """One line of JSON, then the state."""
         head = {"fingerprint": fingerprint, "adapter": self.space.adapter, "tokens": self.held.tolist()}
+        head |= {"bytes": self.state.nbytes, "crc32": zlib.crc32(self.state.data)}
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(json.dumps(head | {"bytes": self.state.nbytes}).encode() + b"\n")
+            stream.write(json.dumps(head).encode() + b"\n")
             stream.write(self.state.tobytes())
 
 
@@ -91,6 +99,16 @@ class Prefixes:
     def saved_bytes(self) -> int:
         return sum(saved.state.nbytes for saved in self._saved)
 
+    def forget(self) -> None:
+        """Take all sequences back, whatever is in them."""
+        for slot in self._slots:
+            slot.length, slot.used = 0, 0.0
+        self._idle = list(self._slots)
+
+    def shared(self, prompt: Tokens, space: Space) -> int:
+        """How many tokens of a prompt could be had now."""
+        return self._nearest(prompt, space)[1]
+
     def take(self, prompt: Tokens, space: Space, reusable: int) -> Slot:
         """An idle sequence with as much of the prompt in it as can be had, but no more than `reusable` tokens.
 
@@ -112,8 +130,9 @@ class Prefixes:
         return slot
 
     def borrow(self, count: int) -> list[Slot]:
-        """Up to so many idle sequences, emptied, for a moment's use."""
-        slots = sorted(self._idle, key=lambda idle: idle.used)[:count]
+        """Up to so many idle sequences, emptied, for a moment's use; none whose prompt would be lost."""
+        idle = [slot for slot in self._idle if self._max_bytes or len(slot.held) < _WORTH_SAVING]
+        slots = sorted(idle, key=lambda slot: slot.used)[:count]
         for slot in slots:
             self._save(slot)
             self._idle.remove(slot)
@@ -121,7 +140,7 @@ class Prefixes:
         return slots
 
     def give_back(self, slot: Slot) -> None:
-        slot.used = time.monotonic()
+        slot.used = time.monotonic() if slot.length else 0.0
         self._idle.append(slot)
 
     def write(self, directory: Path, fingerprint: str) -> None:
@@ -161,8 +180,12 @@ class Prefixes:
         return best, longest
 
     def _copy(self, source: Slot | Saved, slot: Slot) -> bool:
-        state = source.state if isinstance(source, Saved) else self._native.save(source.sequence)
-        return self._native.restore(slot.sequence, state)
+        if isinstance(source, Slot):
+            return self._native.restore(slot.sequence, self._native.save(source.sequence))
+        if source.is_intact() and self._native.restore(slot.sequence, source.state):
+            return True
+        self._saved = [saved for saved in self._saved if saved is not source]
+        return False
 
     def _save(self, slot: Slot) -> None:
         """Before a sequence is overwritten: its prompt may be asked for again."""
@@ -210,6 +233,7 @@ def _files(directory: Path, fingerprint: str) -> Iterator[Saved]:
             whole = file.stat().st_size == len(line) + head["bytes"]
             if whole and head["fingerprint"] == fingerprint:
                 state = np.memmap(file, np.uint8, "r", offset=len(line))
-                yield Saved(Space("", head["adapter"]), np.array(head["tokens"], np.int32), state)
+                held = np.array(head["tokens"], np.int32)
+                yield Saved(Space("", head["adapter"]), held, state, checksum=head["crc32"])
         except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue  # cut short by a crash, say; the next `write` sweeps it out

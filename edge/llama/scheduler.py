@@ -38,6 +38,7 @@ class Scheduler:
     def __init__(self, native: Native, prefixes: Prefixes, tuning: Tuning, *, is_invariant: bool) -> None:
         self._native = native
         self._prefixes = prefixes
+        self._sequences = prefixes.idle
         self._tuning = tuning
         self._is_invariant = is_invariant
         self._step_pace = Pace(tuning.threads)
@@ -57,6 +58,7 @@ class Scheduler:
         return {job.space.adapter for job in (*self._waiting, *self._running)}
 
     def add(self, job: Job) -> None:
+        job.known = self._prefixes.shared(job.prompt, job.space)
         self._waiting.append(job)
 
     def round(self) -> None:
@@ -66,6 +68,15 @@ class Scheduler:
                 self._end(job)
         self._generate()
         self._evaluate_a_chunk()
+
+    def fail(self, error: EdgewiseError) -> None:
+        """End all jobs with this error, without asking llama.cpp for anything."""
+        for job in [*self._waiting, *self._running]:
+            job.put(error)
+            job.end()
+        self._waiting.clear()
+        self._running.clear()
+        self._prefixes.forget()
 
     def interrupt(self) -> None:
         """From any thread: end all jobs, the evaluation that runs included."""
@@ -89,8 +100,7 @@ class Scheduler:
 
     def _evaluate_a_chunk(self) -> None:
         prompts = [job for job in self._running if job.left > 1]
-        if self._prefixes.idle:
-            prompts += self._waiting
+        prompts += [job for job in self._waiting if self._prefixes.idle > self._reserved(job)]
         if not prompts:
             return
         job = min(prompts, key=self._due)
@@ -104,7 +114,8 @@ class Scheduler:
             count -= 1  # nothing but a generated token is evaluated alone (see prefixes.Slot)
         rows, took_s = self._evaluate([job], [job.work(count)], job.flag, self._chunk_pace)
         if rows is not None:
-            self._token_s += 0.2 * (took_s / count - self._token_s)
+            if count >= _SMALLEST_CHUNK:
+                self._token_s += 0.2 * (took_s / count - self._token_s)
             self._advance(job, partial(job.advance, count, Found(rows, count - 1)))
 
     def _evaluate_branches(self, job: Job) -> None:
@@ -119,10 +130,15 @@ class Scheduler:
             self._advance(job, partial(job.answer, Found(rows, len(rows) - 1, branches=len(works))))
 
     def _due(self, job: Job) -> float:
-        """A prompt is the more urgent the earlier it came and the shorter it is: it overtakes a longer one, unless that
-        one came before it by more than its own evaluation takes. So nobody starves."""
+        """A prompt is the more urgent the earlier it came and the less of it is left: it overtakes a longer one, unless
+        that one came before it by more than its own evaluation takes. So nobody starves."""
         patience_s = _BATCH_PATIENCE_S if job.is_batch else 0.0
-        return job.submitted + len(job.prompt) * self._token_s + patience_s
+        left = job.left or len(job.prompt) - job.known
+        return job.submitted + left * self._token_s + patience_s
+
+    def _reserved(self, job: Job) -> int:
+        """How many sequences it must leave alone: the background may not take them all."""
+        return 1 if job.is_batch and self._sequences > 1 else 0
 
     def _chunk_tokens(self) -> int:
         """Less while somebody's answer is being written, who waits for it between two of his tokens."""
@@ -146,12 +162,13 @@ class Scheduler:
         self, jobs: Sequence[Job], works: Sequence[Work], flag: Flag, pace: Pace
     ) -> tuple[Logits | None, float]:
         """What was found and how many seconds it took; None if it came to nothing, which the jobs have been told."""
-        threads, started = pace.threads(), time.monotonic()
+        tokens = sum(len(work.tokens) for work in works)
+        threads, started = pace.threads(tokens), time.monotonic()
         self._native.use_threads(threads)
         try:
             rows = self._native.evaluate(works, flag, jobs[0].space.adapter)
             took_s = time.monotonic() - started
-            pace.took(threads, took_s, sum(len(work.tokens) for work in works))
+            pace.took(threads, took_s, tokens)
             return rows, took_s
         except Aborted:
             for job in jobs:

@@ -27,10 +27,9 @@ class Vocabulary:
             data = text.encode()
         except UnicodeEncodeError:
             raise InvalidInput("the text holds half a surrogate pair, which is not valid Unicode; remove it") from None
-        wanted = -self._llama.llama_tokenize(self.pointer, data, len(data), None, 0, False, control)
-        tokens = (self._llama.llama_token * max(wanted, 0))()
-        self._llama.llama_tokenize(self.pointer, data, len(data), tokens, len(tokens), False, control)
-        return list(tokens)
+        tokens = (self._llama.llama_token * (len(data) + 2))()
+        count = self._llama.llama_tokenize(self.pointer, data, len(data), tokens, len(tokens), False, control)
+        return list(tokens[:count])
 
     def piece(self, token: int) -> bytes:
         """The bytes of a token, which may end inside a character; none for a control token."""

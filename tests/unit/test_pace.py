@@ -21,7 +21,7 @@ class Machine:
         end = self.now + for_s
         evaluations = []
         while self.now < end:
-            threads = self.pace.threads()
+            threads = self.pace.threads(1)
             evaluations.append((self.now, threads))
             took = seconds(threads)
             self.now += took
