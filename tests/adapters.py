@@ -30,14 +30,21 @@ def write_adapter(
     strength: float = 0.5,
     projections: dict[str, tuple[int, int]] = ATTENTION,
     architecture: str = "llama",
+    alpha_is_int: bool = False,
 ) -> Path:
-    """A GGUF adapter called `name`; an old one of that name is replaced whole, as a running engine may read it."""
+    """A GGUF adapter called `name`; an old one of that name is replaced whole, as a running engine may read it.
+
+    llama.cpp ends its process over one whose alpha is an integer.
+    """
     random = np.random.default_rng(seed)
     draft = directory / f".{name}"
     writer = GGUFWriter(draft, architecture)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", rank)
+    if alpha_is_int:
+        writer.add_uint32("adapter.lora.alpha", rank)
+    else:
+        writer.add_float32("adapter.lora.alpha", rank)
     for layer in range(LAYERS):
         for projection, (inputs, outputs) in projections.items():
             tensor = f"blk.{layer}.{projection}.weight"

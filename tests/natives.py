@@ -45,6 +45,8 @@ class FakeNative(Native):
     """Every token costs the same, and its logits are its number. It checks that nothing is evaluated out of place."""
 
     def __init__(self, sequences: int, *, cuts: bool = True) -> None:
+        self._adapters = {}
+        self._adapter = ""
         self.clock = Clock()
         self.cache: list[list[int]] = [[] for _ in range(sequences)]
         self.evaluations: list[Evaluated] = []

@@ -23,12 +23,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def settle_threads() -> None:
-    """How OpenMP's threads wait for each other; to be called before llama.cpp is loaded, which is when it is read.
+def settle() -> None:
+    """What llama.cpp's libraries read from the environment; to be called before they are loaded.
 
-    They wait hundreds of times a token. With GNU's OpenMP they spin this often and then sleep: sleeping at once costs
-    half of the speed, and spinning on and on makes answers many times as slow when another program wants a core.
+    When it dies, it need not start a debugger first. OpenMP's threads wait for each other hundreds of times a token:
+    with GNU's they spin this often and then sleep. Sleeping at once costs half of the speed, and spinning on and on
+    makes answers many times as slow when another program wants a core.
     """
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 

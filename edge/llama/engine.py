@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from edge import memory, models
 from edge.engine import EngineInfo, Load
-from edge.llama import build, calibration
+from edge.llama import adapter_trial, build, calibration
 from edge.llama.adapters import Adapter, Adapters
 from edge.llama.answer import Grader, Writer
 from edge.llama.chat_template import ChatTemplate, Rendered
@@ -27,7 +28,7 @@ from edge.llama.prefixes import Prefixes, Space
 from edge.llama.sampling import Gauge
 from edge.llama.scheduler import Scheduler
 from edge.models import digests
-from edgewise.errors import ContextOverflow, EdgeUnavailable, InvalidInput, NotReady, Overloaded
+from edgewise.errors import ContextOverflow, EdgeUnavailable, EdgewiseError, InvalidInput, NotReady, Overloaded
 from edgewise.types import Chunk, Completion, Options, Prompt, Scores
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -48,7 +51,17 @@ class LlamaEngine:
     Up to `parallel` requests run at once, and `max_queue` more wait. It belongs to one event loop at a time.
     """
 
-    def __init__(self, owner: Owner, native: Native, info: EngineInfo, places: tuple[int, int], adapters: Adapters):
+    def __init__(
+        self,
+        path: Path,
+        owner: Owner,
+        native: Native,
+        *,
+        info: EngineInfo,
+        places: tuple[int, int],
+        adapters: Adapters,
+    ) -> None:
+        self._path = path
         self._owner = owner
         self._native = native
         self._template = ChatTemplate(native.facts.chat_template, native.vocabulary)
@@ -56,6 +69,7 @@ class LlamaEngine:
         self._gauge = Gauge(native.vocabulary.size)
         self._info = info
         self._adapters = adapters
+        self._tried: set[str] = set()
         self._context_tokens = native.facts.context_tokens
         self._parallel, self._max_queue = places
         self._present = 0
@@ -113,7 +127,10 @@ class LlamaEngine:
                 parameters=facts.parameters,
                 capabilities=("logprobs", "score", "tokenize", "grammar", "adapters", "surprisal"),
             )
-            return cls(owner, native, info, (parallel, max_queue), Adapters(adapter_directory))
+            adapters = Adapters(adapter_directory)
+            engine = cls(path, owner, native, info=info, places=(parallel, max_queue), adapters=adapters)
+            await engine._load_remembered_adapter()
+            return engine
         except BaseException:
             await asyncio.to_thread(owner.close)
             raise
@@ -185,15 +202,16 @@ class LlamaEngine:
 
     async def load_adapter(self, name: str) -> str:
         """From the next request on; those that run go on with what they have. InvalidInput if it does not fit."""
-        adapter = await self._adapters.find(name)
+        adapter = await self._find(name)
 
         def switch(native: Native, scheduler: Scheduler) -> None:
             if adapter.digest:
                 native.load_adapter(adapter.path, adapter.digest)
-            native.keep_adapters({adapter.digest, *scheduler.adapters})
+            scheduler.default_adapter = adapter.digest
+            native.keep_adapters(scheduler.adapters)
 
         await asyncio.wrap_future(self._owner.call(switch))
-        self._adapters.active = adapter
+        await asyncio.to_thread(self._adapters.remember, adapter)
         return adapter.digest
 
     async def close(self) -> None:
@@ -249,7 +267,23 @@ class LlamaEngine:
         return job
 
     async def _adapter(self, name: str) -> Adapter:
-        return await self._adapters.find(name) if name else self._adapters.active
+        return await self._find(name) if name else self._adapters.active
+
+    async def _find(self, name: str) -> Adapter:
+        """An adapter that was tried with this model, in a child process."""
+        adapter = await self._adapters.find(name)
+        if adapter.digest and adapter.digest not in self._tried:
+            await adapter_trial.check(self._path, adapter)
+            self._tried.add(adapter.digest)
+        return adapter
+
+    async def _load_remembered_adapter(self) -> None:
+        """The default of the time before the restart; a file that is gone or broken is logged."""
+        if name := await asyncio.to_thread(self._adapters.remembered):
+            try:
+                await self.load_adapter(name)
+            except EdgewiseError as error:
+                log.warning("the adapter %s, in use before, cannot be loaded: %s", name, error.message)
 
     async def _grammar(self, options: Options) -> Grammar | None:
         if not options.response_schema and not options.grammar:

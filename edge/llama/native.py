@@ -190,6 +190,15 @@ class Native:
         for digest in self._adapters.keys() - digests:
             self._llama.llama_adapter_lora_free(self._adapters.pop(digest))
 
+    @property
+    def adapter(self) -> str:
+        """The digest of the one that the last evaluation used: to use another takes milliseconds."""
+        return self._adapter
+
+    @property
+    def loaded_adapters(self) -> int:
+        return len(self._adapters)
+
     def sampler_context(self) -> Any:
         """For a sampler, which reads the last evaluation's logits itself."""
         return self._context
@@ -304,7 +313,7 @@ class _Log:
 @lru_cache(maxsize=1)
 def _start() -> _Log:
     """Initialise llama.cpp, once a process."""
-    build.settle_threads()
+    build.settle()
     from llama_cpp import llama_cpp as llama
 
     log = _Log(llama)

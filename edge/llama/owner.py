@@ -104,10 +104,10 @@ class Owner:
             jobs, self._arrived = self._arrived, []
             calls, self._calls = self._calls, []
             is_open = not self._closed
-        for call in calls:
-            call(native, scheduler)
         for job in jobs:
             scheduler.add(job)
+        for call in calls:
+            call(native, scheduler)
         return is_open
 
 

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 CLOSED = "the engine was closed; start it again"
 _LONGEST_STALL_S = 0.15
 _SMALLEST_CHUNK = 16
+_ADAPTERS_KEPT = 8
 _BATCH_PATIENCE_S = 60.0
 """So much later than it arrived an evaluation in the background counts as urgent: it waits, but it does not starve."""
 
@@ -47,6 +48,7 @@ class Scheduler:
         self._running: list[Job] = []
         self._token_s = 0.004
         self._stopped = Flag()
+        self.default_adapter = ""
 
     @property
     def is_idle(self) -> bool:
@@ -54,8 +56,8 @@ class Scheduler:
 
     @property
     def adapters(self) -> set[str]:
-        """The digests of those that are in use."""
-        return {job.space.adapter for job in (*self._waiting, *self._running)}
+        """The digests of those that are in use, or will be soon."""
+        return {self.default_adapter, *(job.space.adapter for job in (*self._waiting, *self._running))}
 
     def add(self, job: Job) -> None:
         job.known = self._prefixes.shared(job.prompt, job.space)
@@ -87,6 +89,7 @@ class Scheduler:
     def _generate(self) -> None:
         """One token of every sequence that waits for one, in one evaluation if they can be evaluated together."""
         ready = sorted((job for job in self._running if job.left == 1), key=self._company)
+        ready.sort(key=lambda job: job.space.adapter != self._native.adapter)
         for _, group in groupby(ready, key=self._company):
             jobs = list(group)
             rows, _ = self._evaluate(jobs, [job.work(1) for job in jobs], self._stopped, self._step_pace)
@@ -95,8 +98,12 @@ class Scheduler:
                 self._advance(job, partial(job.advance, 1, Found(rows[index : index + 1], index)))
 
     def _company(self, job: Job) -> tuple[str, int]:
-        """Jobs of equal company share an evaluation: those of one adapter, but for one that must be alone."""
-        return job.space.adapter, id(job) if job.has_seed and not self._is_invariant else 0
+        """Jobs of equal company share an evaluation: those of one adapter, but for one that must be alone.
+
+        Adapters round differently in company wherever they were tried.
+        """
+        is_alone = job.has_seed and (bool(job.space.adapter) or not self._is_invariant)
+        return job.space.adapter, id(job) if is_alone else 0
 
     def _evaluate_a_chunk(self) -> None:
         prompts = [job for job in self._running if job.left > 1]
@@ -150,6 +157,8 @@ class Scheduler:
         """Give a job its sequence; false if there is nothing to evaluate, because it has failed already."""
         self._waiting.remove(job)
         self._running.append(job)
+        if self._native.loaded_adapters > _ADAPTERS_KEPT:
+            self._native.keep_adapters(self.adapters)
         try:
             job.start(self._native, self._prefixes.take(job.prompt, job.space, job.reusable))
         except EdgewiseError as error:

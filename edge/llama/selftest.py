@@ -33,33 +33,39 @@ async def check(path: Path) -> None:
     if mark.exists():
         return
     await asyncio.to_thread(probe, path)
+    status, last = await run("edge.llama.selftest", str(path))
+    judge(status, last, path)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
+async def run(module: str, *arguments: str) -> tuple[int, str]:
+    """The exit status of a module that decodes in a process of its own, and its last words."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "edge.llama.selftest", str(path),
+        sys.executable, "-m", module, *arguments,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             _, errors = await process.communicate()
     except TimeoutError:
-        raise NotReady(f"{path} decoded nothing in {_TIMEOUT_S:.0f} s; choose a smaller model") from None
+        raise NotReady(f"{arguments[0]} decoded nothing in {_TIMEOUT_S:.0f} s; choose a smaller model") from None
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     assert process.returncode is not None
-    judge(process.returncode, errors.decode(errors="replace"), path)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
+    lines = errors.decode(errors="replace").strip().splitlines() or ["no reason given"]
+    return process.returncode, lines[-1]
 
 
-def judge(status: int, errors: str, path: Path) -> None:
+def judge(status: int, last: str, path: Path) -> None:
     """NotReady unless the exit status of the child is 0; killed by a signal, it was the build."""
     if status == 0:
         return
     if status < 0:
         advice = _REBUILD.format(wheels=place.cache_dir() / "wheels", flags=_NO_AMX)
         raise NotReady(f"llama.cpp died of {signal.Signals(-status).name} when it decoded {path.name}: {advice}")
-    last = (errors.strip().splitlines() or ["no reason given"])[-1]
     raise NotReady(f"the self-test of {path} failed: {last[:500]}")
 
 

@@ -25,7 +25,7 @@ class Stopwatch:
     """Holds the model, whose weights all settings share."""
 
     def __init__(self, path: Path, progress: Callable[[int], None]) -> None:
-        build.settle_threads()
+        build.settle()
         from llama_cpp import llama_cpp as llama
 
         self._quiet = llama.llama_log_callback(lambda *_: None)

@@ -45,8 +45,8 @@ class Options(Value):
     a comparison from helping each other. A replay looks a recording up by `question_id` or `question_hash`.
 
     The answer obeys `response_schema`, a JSON Schema as text, or `grammar`, a GBNF grammar; not both. `adapter` names a
-    LoRA that the edge has; empty, it is the one that the edge has loaded. `timeout_s` counts from the call, waiting
-    included. `surprisal` asks for `Completion.prompt_surprisal`. A side that cannot do what is asked refuses.
+    LoRA that the edge has, or `none`; empty, it is the one that the edge has loaded. `timeout_s` counts from the call,
+    waiting included. `surprisal` asks for `Completion.prompt_surprisal`. A side that cannot do what is asked refuses.
     """
 
     sampling: Sampling = Sampling()

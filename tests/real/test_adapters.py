@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -108,9 +109,9 @@ def test_a_score_is_the_adapters_too(tried: Tried) -> None:
 def test_requests_side_by_side_give_what_each_gives_alone(tried: Tried) -> None:
     async def attempt(engine: LlamaEngine) -> None:
         alone = {name: (await write(engine, name, "alone"))[0] for name in NAMES}
-        beside = await asyncio.gather(*(write(engine, name, "beside") for name in NAMES))
+        beside = await asyncio.gather(*(write(engine, name, "beside") for name in NAMES * 3))
         assert len(set(alone.values())) == 3
-        for name, (text, completion) in zip(NAMES, beside, strict=True):
+        for name, (text, completion) in zip(NAMES * 3, beside, strict=True):
             assert (completion.adapter, text) == (name, alone[name])
 
     tried(attempt)
@@ -308,5 +309,47 @@ def test_a_daemon_passes_adapters_on(tmp_path: Path) -> None:
             assert (await write(client, "red"))[0] == red
             assert (await write(client))[0] == plain
             await client.close()
+
+    asyncio.run(main())
+
+
+def test_an_adapter_that_llama_cpp_dies_of_is_refused(tried: Tried, directory: Path) -> None:
+    write_adapter(directory, "deadly", alpha_is_int=True)
+    write_adapter(directory, "void", strength=math.nan)
+
+    async def attempt(engine: LlamaEngine) -> None:
+        for name, reason in (("deadly", "dies of the adapter deadly"), ("void", "gives no numbers")):
+            with pytest.raises(InvalidInput, match=reason):
+                await engine.load_adapter(name)
+            with pytest.raises(InvalidInput, match=reason):
+                await write(engine, name)
+        assert engine.load.adapter == ""
+
+    tried(attempt)
+    for name in ("deadly", "void"):
+        (directory / f"{name}.gguf").unlink()
+
+
+def test_the_default_outlives_a_restart_and_can_be_declined(gguf: Path, tmp_path: Path) -> None:
+    file = write_adapter(tmp_path, "red")
+
+    async def reopened() -> LlamaEngine:
+        return await LlamaEngine.open(gguf, context_tokens=512, parallel=1, threads=1, adapter_directory=tmp_path)
+
+    async def main() -> None:
+        engine = await reopened()
+        (bare, _), digest = await write(engine, "", "1"), await engine.load_adapter("red")
+        await engine.close()
+        engine = await reopened()
+        assert engine.load.adapter == "red"
+        adapted, completion = await write(engine, "", "2")
+        assert (completion.adapter, digest != "", adapted != bare) == ("red", True, True)
+        declined, completion = await write(engine, "none", "3")
+        assert (completion.adapter, declined) == ("", bare)
+        await engine.close()
+        file.unlink()
+        engine = await reopened()
+        assert engine.load.adapter == ""
+        await engine.close()
 
     asyncio.run(main())
