@@ -17,7 +17,7 @@ from edge.llama.chat_template import Rendered
 from edge.llama.engine import LlamaEngine
 from edge.llama.job import Job
 from edge.llama.native import Gpu, Native
-from edgewise.errors import DeadlineExceeded, EdgewiseError, Overloaded
+from edgewise.errors import DeadlineExceeded, EdgewiseError, Internal, Overloaded
 from edgewise.types import Chunk, Completion, Options, Prompt, Sampling, Scores
 from tests.edges import prompt
 from tests.engines import (
@@ -289,5 +289,23 @@ def test_many_that_leave_at_any_time_leave_nothing_behind(engine: LlamaEngine, m
         assert outcomes["CancelledError"] > 100
         await works(engine)
         assert set(ends.values()) == {1}, "each job that llama.cpp's thread saw ended once"
+
+    asyncio.run(main())
+
+
+def test_a_fault_on_the_thread_of_llama_cpp_hurts_those_present_only(
+    engine: LlamaEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> int:
+        raise MemoryError
+
+    async def main() -> None:
+        text, _ = await write(engine, "Hi.", options("before"))
+        with monkeypatch.context() as patch:
+            patch.setattr(engine._native, "cut", broken)
+            with pytest.raises(Internal, match="its log has the reason"):
+                await write(engine, "Hi.", options("within"))
+        assert (await write(engine, "Hi.", options("after")))[0] == text
+        await works(engine)
 
     asyncio.run(main())
