@@ -17,6 +17,8 @@ from tests.bench.engine.contenders import messages
 from tests.bench.engine.plan import Answer, Asked, Setup
 
 _READY_S = 120.0
+_CACHE_MIB = 128
+"""Of prompts that lost their slot; as much as the edge engine keeps by default (`prefix_cache_mib`)."""
 
 
 class LlamaServer:
@@ -34,7 +36,7 @@ class LlamaServer:
     def _options(self) -> list[str]:
         setup = self._setup
         options = {"-c": setup.context_tokens * setup.parallel, "-np": setup.parallel}
-        options |= {"-t": setup.threads, "-tb": setup.threads}
+        options |= {"-t": setup.threads, "-tb": setup.threads, "-cram": _CACHE_MIB}
         words = [str(word) for pair in options.items() for word in pair]
         return [*words, "-fa", "on" if self._flash_attention else "off", "--no-kv-unified", "--offline"]
 

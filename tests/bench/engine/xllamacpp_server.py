@@ -24,6 +24,7 @@ def main(port: int, model: str, options: list[str]) -> None:
     params.flash_attn_type = (
         kinds.LLAMA_FLASH_ATTN_TYPE_ENABLED if given["-fa"] == "on" else kinds.LLAMA_FLASH_ATTN_TYPE_DISABLED
     )
+    params.cache_ram_mib = int(given["-cram"])
     params.kv_unified = False
     server = xllamacpp.Server(params)
     system = " ".join(str(xllamacpp.get_system_info()).split())
