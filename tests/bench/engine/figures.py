@@ -14,9 +14,13 @@ def percentile(samples: Sequence[float], share: float) -> float:
     return sorted(samples)[max(0, math.ceil(share * len(samples)) - 1)]
 
 
+class Unanswered(Exception):
+    """The model ended before its first piece of text."""
+
+
 def required_ttft(answer: Answer) -> float:
     if answer.ttft_s is None:
-        raise ValueError("an answer has no text, so it has no first token; choose a prompt that is answered")
+        raise Unanswered("the model ended an answer before its first piece of text")
     return answer.ttft_s
 
 

@@ -21,7 +21,7 @@ _SCHEMA = (
     '{"type": "object", "properties": {"story": {"type": "string"}}, "required": ["story"], '
     '"additionalProperties": false}'
 )
-_QUESTION_TOKENS = 16
+_QUESTION_TOKENS = 20
 """What follows a shared prefix: a short question, and the template's words after it."""
 _TINY_TOKENS = 40
 _TICK_S = 0.001
@@ -38,8 +38,8 @@ async def probe(task: Probes) -> Probed:
         for name, take in bench.probes().items():
             try:
                 found += await take()
-            except EdgewiseError as error:
-                found.append(Found(name=name, value=None, note=error.message))
+            except (EdgewiseError, figures.Unanswered) as error:
+                found.append(Found(name=name, value=None, note=str(error)))
     finally:
         await ours.close()
         maker.close()
@@ -113,7 +113,10 @@ class _Bench:
         """From cancelling a lone long prompt at a random moment until another request has its first token, less what
         such a request takes anyway."""
         tiny = self._maker.alone(_TINY_TOKENS)
-        usual_s = figures.median([await self._ttft(tiny) for _ in range(1 + min(5, self._repeats.cancels))][1:])
+        # With a cache key of its own, no other prompt takes its sequence for what little they share.
+        options = Options(sampling=Sampling(max_tokens=1), cache_key="tiny")
+        usual = [await ask(self._ours.engine, tiny, options) for _ in range(1 + min(5, self._repeats.cancels))][1:]
+        usual_s = figures.median(map(figures.required_ttft, usual))
         whole_s = await self._ttft(self._maker.alone(self._repeats.cancelled_tokens))
         taken: list[float] = []
         for _ in range(self._repeats.cancels):
@@ -124,8 +127,8 @@ class _Bench:
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running
-            answer = await self._ours.answer(tiny, 1)
-            taken.append(max(0.0, answer.arrivals_s[0] - started - usual_s))
+            answer = await ask(self._ours.engine, tiny, options)
+            taken.append(max(0.0, answer.sent_s + figures.required_ttft(answer) - started - usual_s))
         note = f"{len(taken)} cancels of prompts that take {whole_s:.2f} s; an idle engine answers in {usual_s:.3f} s"
         return [
             Found(name="cancel_p99_s", value=figures.percentile(taken, 0.99), note=note, samples=tuple(taken)),

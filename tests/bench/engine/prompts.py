@@ -24,7 +24,7 @@ _WORDS = (
     "stone storm story stream street summer sun table tea thread thunder ticket tiger timber tower town train tree "
     "valley velvet village violin voice wagon wall water wave west wheat wheel willow wind window winter wolf wood"
 )
-_ASK = "Write a very long story in which all of these words appear, one after the other:"
+_ASK = "Write a long story with these words."
 
 
 class PromptMaker:
@@ -63,7 +63,7 @@ class PromptMaker:
     def sharing(self, tokens: int, shared_tokens: int, count: int) -> tuple[Asked, ...]:
         """Prompts that have just their first `shared_tokens` in common."""
         system = f"You know these words: {self._some(1)}"
-        one, other = (self._rendered(system, f"{_ASK} {word}") for word in self._words[:2])
+        one, other = (self._rendered(system, f"The {word}. {_ASK}") for word in self._words[:2])
         missing = shared_tokens - sum(
             1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=True))
         )
@@ -73,11 +73,12 @@ class PromptMaker:
         return tuple(self._of_length(system, tokens) for _ in range(count))
 
     def _of_length(self, system: str, tokens: int) -> Asked:
-        """The words stand after the question, each a token, so that prompts differ from there on."""
-        missing = tokens - len(self._rendered(system, _ASK))
+        """The user's words, each a token, come first, so that prompts differ from there on; then what to do with them:
+        a model of this size has forgotten what stood a thousand words ago."""
+        missing = tokens - len(self._rendered(system, f"The. {_ASK}"))
         if missing < 1:
             raise ValueError(f"no prompt of this kind has only {tokens} tokens")
-        user = f"{_ASK} {self._some(missing)}"
+        user = f"The {self._some(missing)}. {_ASK}"
         made = len(self._rendered(system, user))
         if made != tokens:
             raise ValueError(f"a prompt of {made} instead of {tokens} tokens: this vocabulary joins words")
