@@ -34,7 +34,7 @@ check: setup ## Check format, lint, types, layers, and the protocol with its gen
 
 bench: bench-engine ## Run all benchmarks; each writes build/bench/NAME.json. Wants a machine that does nothing else.
 
-bench-engine: setup ## Measure the edge engine beside llama-cpp-python and llama.cpp's server: half an hour.
+bench-engine: setup ## Measure the edge engine beside llama-cpp-python and llama.cpp's server: an hour, or minutes with QUICK=1.
 	@$(BIN)/python -m tests.bench.engine $(if $(QUICK),--quick)
 
 soak: setup ## Ask the edge engine everything at once for ten minutes, and find it unmoved.

@@ -19,7 +19,7 @@ from tests.bench.engine.run import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one round of little: does it work? two minutes")
+    parser.add_argument("--quick", action="store_true", help="one round of little, in three minutes: does it work?")
     parser.add_argument("--rounds", type=int, help="how many rounds the medians are of")
     parser.add_argument("--contenders", help=f"some of {','.join(CONTENDERS)}")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of every contender; default all")

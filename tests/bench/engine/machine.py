@@ -17,7 +17,7 @@ from tests.bench.engine.plan import Memory
 _MB = 1e6
 _BLOCK = bytes(16 << 20)
 NOISY_BUSY = 0.05
-NOISY_SPIN = 1.10
+NOISY_SPIN = 1.25
 
 
 class Quiet(Value):

@@ -63,9 +63,9 @@ FULL = Plan()
 QUICK = Plan(
     rounds=1,
     contenders=("bare", "lock", "server", "ours"),
-    streams=(1, 8),
+    streams=(8,),
     trials=False,
-    repeats=Repeats(prefix=2, cancels=6, answers=2, lag_rounds=1),
+    repeats=Repeats(prefix=1, cancels=4, answers=1, lag_rounds=1),
 )
 
 
