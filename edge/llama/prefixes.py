@@ -116,7 +116,8 @@ class Prefixes:
         """
         source, shared = self._nearest(prompt[: max(0, min(reusable, len(prompt) - 2))], space)
         slot = min(self._idle, key=lambda idle: idle.used)
-        if isinstance(source, Slot) and source in self._idle and len(source.held) - shared < _WORTH_SAVING:
+        lost = len(source.held) - shared if source else 0
+        if isinstance(source, Slot) and source in self._idle and lost < min(_WORTH_SAVING, shared):
             slot = source
         elif source is not slot:
             self._save(slot)

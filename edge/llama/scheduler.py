@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLOSED = "the engine was closed; start it again"
-_LONGEST_STALL_S = 0.15
+_LONGEST_STALL_S = 0.5
 _SMALLEST_CHUNK = 16
 _ADAPTERS_KEPT = 8
 _BATCH_PATIENCE_S = 60.0
@@ -172,12 +172,13 @@ class Scheduler:
     ) -> tuple[Logits | None, float]:
         """What was found and how many seconds it took; None if it came to nothing, which the jobs have been told."""
         tokens = sum(len(work.tokens) for work in works)
-        threads, started = pace.threads(tokens), time.monotonic()
+        threads = pace.threads(tokens)
+        started, processor = time.monotonic(), time.process_time()
         self._native.use_threads(threads)
         try:
             rows = self._native.evaluate(works, flag, jobs[0].space.adapter)
             took_s = time.monotonic() - started
-            pace.took(threads, took_s, tokens)
+            pace.took(threads, tokens, took_s, time.process_time() - processor)
             return rows, took_s
         except Aborted:
             for job in jobs:
