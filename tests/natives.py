@@ -32,6 +32,9 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
+    def process_time(self) -> float:
+        return 2 * self.now  # both cores, all the time
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
