@@ -88,7 +88,7 @@ class Native:
 
     def __init__(self, path: Path, context_tokens: int, sequences: int, tuning: Tuning, gpu: Gpu = NO_GPU) -> None:
         """NotReady if the file cannot be loaded. The context never exceeds what the model was trained on."""
-        self._log = _start()
+        self._log = start()
         self._log.clear()
         self._llama = llama = self._log.llama
         params = llama.llama_model_default_params()
@@ -290,7 +290,7 @@ def _context_params(llama: Any, context_tokens: int, sequences: int, batch_token
     return params
 
 
-class _Log:
+class Log:
     """Keeps llama.cpp's last errors, and throws the rest of its log away."""
 
     def __init__(self, llama: Any) -> None:
@@ -311,11 +311,11 @@ class _Log:
 
 
 @lru_cache(maxsize=1)
-def _start() -> _Log:
-    """Initialise llama.cpp, once a process."""
+def start() -> Log:
+    """Initialise llama.cpp, once a process: a log callback that goes away would take the process along."""
     build.settle()
     from llama_cpp import llama_cpp as llama
 
-    log = _Log(llama)
+    log = Log(llama)
     llama.llama_backend_init()
     return log

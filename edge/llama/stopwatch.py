@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from edge.llama import build
+from edge.llama import native
 from edge.llama.calibration import Measured, Speeds, Tuning
 from edgewise.errors import NotReady
 
@@ -25,13 +25,7 @@ class Stopwatch:
     """Holds the model, whose weights all settings share."""
 
     def __init__(self, path: Path, progress: Callable[[int], None]) -> None:
-        build.settle()
-        from llama_cpp import llama_cpp as llama
-
-        self._quiet = llama.llama_log_callback(lambda *_: None)
-        llama.llama_log_set(self._quiet, None)
-        llama.llama_backend_init()
-        self._llama = llama
+        self._llama = llama = native.start().llama
         self._model = llama.llama_model_load_from_file(str(path).encode(), llama.llama_model_default_params())
         if not self._model:
             raise NotReady(f"llama.cpp cannot load {path}")

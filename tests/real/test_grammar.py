@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from edge.llama import native
 from edge.llama.grammar import Constraint, Grammars
 from edge.llama.vocabulary import Vocabulary
 from edgewise.errors import Internal, InvalidInput
@@ -67,12 +68,9 @@ YES_OR_NO = 'root ::= "yes" | "no" | "I do not know"'
 
 @pytest.fixture(scope="module")
 def vocabulary(gguf: Path) -> Iterator[Vocabulary]:
-    from llama_cpp import llama_cpp as llama
-
+    llama = native.start().llama
     params = llama.llama_model_default_params()
     params.vocab_only = True
-    quiet = llama.llama_log_callback(lambda *_: None)
-    llama.llama_log_set(quiet, None)
     model = llama.llama_model_load_from_file(str(gguf).encode(), params)
     yield Vocabulary(model)
     llama.llama_model_free(model)
