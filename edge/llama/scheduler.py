@@ -206,6 +206,6 @@ class Scheduler:
         if job in self._waiting:
             self._waiting.remove(job)
             return
-        self._running.remove(job)
         if slot := job.end():
             self._prefixes.give_back(slot)
+        self._running.remove(job)
