@@ -114,6 +114,13 @@ def markdown(result: dict[str, Any]) -> str:
     lines = ["<!-- bench-engine: `python -m tests.bench.engine --markdown` -->"]
     settings = result["settings"]
     lines += [f"{result['machine']}; commit {result['commit']}; medians of {settings['rounds']} rounds.", ""]
+    if settings["noisy"]:
+        lines += ["**The machine was not quiet: these ratios hold only roughly.**", ""]
+    if not settings["trials"]:
+        lines += ["Flash attention was off for all; nobody was tried with it.", ""]
+    absent = [what for name, what in CONTENDERS.items() if name not in settings["contenders"]]
+    if absent:
+        lines += [f"Not asked to take part: {'; '.join(absent)}.", ""]
     lines += [f"| | 1 stream, tok/s | {streams} streams, tok/s | TTFT p50 / p95, s | inter-token p95, ms | RSS, MB |"]
     lines += ["|---|---|---|---|---|---|"]
     for workload in dict.fromkeys(row["workload"] for row in measured if row["streams"] == streams):
