@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from edgewise.errors import DeadlineExceeded
 
@@ -17,14 +17,16 @@ class Deadline:
         self.asked = time.monotonic()
         self._timeout_s = timeout_s
 
-    @asynccontextmanager
-    async def bound(self) -> AsyncIterator[None]:
+    def bound(self) -> AbstractAsyncContextManager[None]:
         """Around a wait: DeadlineExceeded as soon as it is too late."""
-        left_s = None if self._timeout_s is None else self.asked + self._timeout_s - time.monotonic()
+        return nullcontext() if self._timeout_s is None else self._within(self._timeout_s)
+
+    @asynccontextmanager
+    async def _within(self, timeout_s: float) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(left_s):
+            async with asyncio.timeout(self.asked + timeout_s - time.monotonic()):
                 yield
         except TimeoutError:
             raise DeadlineExceeded(
-                f"the answer was not finished within {self._timeout_s:g} s; allow more time or lower max_tokens"
+                f"the answer was not finished within {timeout_s:g} s; allow more time or lower max_tokens"
             ) from None

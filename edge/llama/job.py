@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +88,7 @@ class Job:
         self._done = 0
         self._loop = asyncio.get_running_loop()
         self._items: asyncio.Queue[Any] = asyncio.Queue()
+        self._unsent: list[object] = []
 
     # On the event loop.
 
@@ -102,9 +103,20 @@ class Job:
     # On the engine's thread.
 
     def put(self, item: object) -> None:
-        """A loop that is closed has nobody waiting."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._items.put_nowait, item)
+        """For `next`, once it is sent."""
+        self._unsent.append(item)
+
+    @staticmethod
+    def send(jobs: Iterable[Job]) -> None:
+        """All that they have put; to wake an event loop costs as much as a token's other work, so once is enough."""
+        parcels: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Queue[Any], list[object]]]] = {}
+        for job in jobs:
+            if job._unsent:
+                parcels.setdefault(job._loop, []).append((job._items, job._unsent))
+                job._unsent = []
+        for loop, parcel in parcels.items():
+            with suppress(RuntimeError):  # a loop that is closed has nobody waiting
+                loop.call_soon_threadsafe(_unpack, parcel)
 
     @property
     def left(self) -> int:
@@ -115,6 +127,12 @@ class Job:
             case Branches(tokens):
                 return sum(map(len, tokens)) + 1  # more than one, so that it counts as a prompt
         return 0
+
+    @property
+    def sequence(self) -> int:
+        """Where it is in the KV cache, from its start on."""
+        assert self._slot is not None
+        return self._slot.sequence
 
     @property
     def is_whole(self) -> bool:
@@ -196,3 +214,9 @@ class Job:
         assert self._native is not None
         self._slot.length = self._native.cut(self._slot.sequence, length)
         return self._slot.length
+
+
+def _unpack(parcel: list[tuple[asyncio.Queue[Any], list[object]]]) -> None:
+    for items, put in parcel:
+        for item in put:
+            items.put_nowait(item)

@@ -111,6 +111,8 @@ class Native:
         self._memory = llama.llama_get_memory(self._context)
         self._batch = _Batch(llama, self.batch_tokens)
         self._abort = ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
+        self._flag: Flag | None = None
+        self._threads = 0
         self._adapters: dict[str, Any] = {}
         self._adapter = ""
         self.vocabulary = Vocabulary(self._model)
@@ -128,7 +130,9 @@ class Native:
         self._use(adapter)
         wanted = self._batch.fill(works)
         self._log.clear()
-        self._llama.llama_set_abort_callback(self._context, self._abort, flag.address)
+        if flag is not self._flag:
+            self._llama.llama_set_abort_callback(self._context, self._abort, flag.address)
+            self._flag = flag
         status = self._llama.llama_decode(self._context, self._batch.raw)
         if status != 0:
             if status == _ABORTED:
@@ -140,7 +144,9 @@ class Native:
 
     def use_threads(self, threads: int) -> None:
         """From the next evaluation on; what comes out is the same."""
-        self._llama.llama_set_n_threads(self._context, threads, threads)
+        if threads != self._threads:
+            self._llama.llama_set_n_threads(self._context, threads, threads)
+            self._threads = threads
 
     def cut(self, sequence: int, length: int) -> int:
         """Forget all tokens of a sequence but the first `length`; what is left: a recurrent state has to forget all."""

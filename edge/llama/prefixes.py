@@ -114,14 +114,18 @@ class Prefixes:
 
         `Slot.length` says how much that is. There must be an idle one.
         """
-        source, shared = self._nearest(prompt[: max(0, min(reusable, len(prompt) - 2))], space)
-        slot = min(self._idle, key=lambda idle: idle.used)
+        begins = prompt[: max(0, min(reusable, len(prompt) - 2))]
+        source, shared = self._nearest(begins, space)
+        slot = min(self._idle, key=lambda idle: (idle.used, idle.sequence))
         lost = len(source.held) - shared if source else 0
         if isinstance(source, Slot) and source in self._idle and lost < min(_WORTH_SAVING, shared):
             slot = source
         elif source is not slot:
             self._save(slot)
-            if source is None or shared < _WORTH_COPYING or not self._copy(source, slot):
+            own = _shared(begins, slot.held) if slot.space == space else 0
+            if source is None or shared - own < _WORTH_COPYING:
+                shared = own
+            elif not self._copy(source, slot):
                 shared = 0
         else:
             self._save(slot)

@@ -7,6 +7,7 @@ cancelled one can be stopped inside llama.cpp without harm to the others, and wh
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CLOSED = "the engine was closed; start it again"
+_STALL_S = 0.15
 _LONGEST_STALL_S = 0.5
 _SMALLEST_CHUNK = 16
 _ADAPTERS_KEPT = 8
@@ -46,6 +48,7 @@ class Scheduler:
         self._chunk_pace = Pace(tuning.prompt_threads)
         self._waiting: list[Job] = []
         self._running: list[Job] = []
+        self._over: list[Job] = []
         self._token_s = 0.004
         self._stopped = Flag()
         self.default_adapter = ""
@@ -69,16 +72,20 @@ class Scheduler:
                 job.put(EdgeUnavailable(CLOSED))  # who cancelled it does not listen any more
                 self._end(job)
         self._generate()
+        self._send()
         self._evaluate_a_chunk()
+        self._send()
 
     def fail(self, error: EdgewiseError) -> None:
         """End all jobs with this error, without asking llama.cpp for anything."""
         for job in [*self._waiting, *self._running]:
             job.put(error)
             job.end()
+            self._over.append(job)
         self._waiting.clear()
         self._running.clear()
         self._prefixes.forget()
+        self._send()
 
     def interrupt(self) -> None:
         """From any thread: end all jobs, the evaluation that runs included."""
@@ -88,7 +95,9 @@ class Scheduler:
 
     def _generate(self) -> None:
         """One token of every sequence that waits for one, in one evaluation if they can be evaluated together."""
-        ready = sorted((job for job in self._running if job.left == 1), key=self._company)
+        ready = [job for job in self._running if job.left == 1]
+        ready.sort(key=lambda job: job.sequence)  # llama.cpp computes neighbours together, and only in this order
+        ready.sort(key=self._company)
         ready.sort(key=lambda job: job.space.adapter != self._native.adapter)
         for _, group in groupby(ready, key=self._company):
             jobs = list(group)
@@ -116,7 +125,7 @@ class Scheduler:
         if job.branches:
             self._evaluate_branches(job)
             return
-        count = job.left if job.is_whole else min(job.left, self._chunk_tokens())
+        count = job.left if job.is_whole else math.ceil(job.left / math.ceil(job.left / self._chunk_tokens(len(prompts))))
         if job.left - count == 1:
             count -= 1  # nothing but a generated token is evaluated alone (see prefixes.Slot)
         rows, took_s = self._evaluate([job], [job.work(count)], job.flag, self._chunk_pace)
@@ -147,11 +156,13 @@ class Scheduler:
         """How many sequences it must leave alone: the background may not take them all."""
         return 1 if job.is_batch and self._sequences > 1 else 0
 
-    def _chunk_tokens(self) -> int:
-        """Less while somebody's answer is being written, who waits for it between two of his tokens."""
+    def _chunk_tokens(self, prompts: int) -> int:
+        """Less while somebody's answer is being written, who waits for it between two of his tokens: the shorter, the
+        fewer wait for their first."""
         if all(job.left > 1 for job in self._running):
             return self._tuning.chunk_tokens
-        return min(self._tuning.chunk_tokens, max(_SMALLEST_CHUNK, int(_LONGEST_STALL_S / self._token_s)))
+        stall_s = min(_LONGEST_STALL_S, _STALL_S * prompts)
+        return min(self._tuning.chunk_tokens, max(_SMALLEST_CHUNK, int(stall_s / self._token_s)))
 
     def _start(self, job: Job) -> bool:
         """Give a job its sequence; false if there is nothing to evaluate, because it has failed already."""
@@ -202,7 +213,12 @@ class Scheduler:
             job.put(Internal("the engine failed; its log has the reason"))
         self._end(job)
 
+    def _send(self) -> None:
+        Job.send((*self._running, *self._over))
+        self._over.clear()
+
     def _end(self, job: Job) -> None:
+        self._over.append(job)
         if job in self._waiting:
             self._waiting.remove(job)
             return

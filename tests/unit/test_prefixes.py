@@ -91,6 +91,19 @@ def test_a_few_tokens_are_not_worth_a_copy() -> None:
     cache.prefixes.give_back(slot)
 
 
+def test_a_few_tokens_stay_where_they_are() -> None:
+    """All prompts of a chat template begin alike."""
+    cache = Cache(1)
+    assert cache.use(np.concatenate([text(7), text(100, 1)])) == 0
+    assert cache.use(np.concatenate([text(7), text(100, 2)])) == 7
+    assert cache.use(np.concatenate([text(7), text(100, 3)]), MINE) == 0
+    two = Cache(2)
+    two.use(np.concatenate([text(7), text(100, 1)]))
+    slot, _ = two.begin(np.concatenate([text(9), text(100, 2)]))
+    assert two.use(np.concatenate([text(9), text(100, 3)])) == 7, "two more are not worth a copy"
+    two.prefixes.give_back(slot)
+
+
 def test_keys_and_adapters_do_not_share() -> None:
     cache = Cache(2)
     spaces = (Space(), MINE, YOURS, TUNED, Space("mine", "an adapter"))

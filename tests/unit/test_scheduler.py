@@ -43,22 +43,55 @@ def test_between_two_chunks_of_a_prompt_every_answer_gets_a_token(bench: Callabl
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(("prompts", "stall_s"), [(1, 0.15), (2, 0.30), (5, 0.5)])
 def test_a_chunk_is_smaller_while_answers_are_written(
-    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, prompts: int, stall_s: float
 ) -> None:
     async def main() -> None:
-        one = bench(2)
+        one = bench(6)
         monkeypatch.setattr(one.scheduler, "_tuning", one.scheduler._tuning.__class__(1, 1, 128, False))
-        one.job("alone", text(256, 1))
+        one.job("alone", text(20 * 128, 1))
         await one.work()
         assert one.native.evaluations[0].counts == {0: 128}
         one.job("writes", text(2, 2), answer=100)
         await one.work(2)
-        one.job("long", text(200, 3))
-        await one.work(3)
+        for number in range(prompts):
+            one.job("long", text(200, 3 + number))
+        await one.work(1)
         (count,) = one.native.evaluations[-1].counts.values()
         assert 1 < count < 128
-        assert count * SECONDS_A_TOKEN < 0.55
+        assert 0.5 * stall_s < count * SECONDS_A_TOKEN <= stall_s + SECONDS_A_TOKEN
+
+    asyncio.run(main())
+
+
+def test_a_prompt_is_cut_into_even_chunks(bench: Callable[..., Bench]) -> None:
+    """A few tokens that are left over cost as much as many."""
+
+    async def main() -> None:
+        one = bench()
+        one.job("prompt", text(2 * CHUNK + 2))
+        await one.work()
+        counts = [count for evaluated in one.native.evaluations for count in evaluated.counts.values()]
+        assert counts == [12, 11, 11]
+
+    asyncio.run(main())
+
+
+def test_answers_are_evaluated_in_the_order_of_their_sequences(bench: Callable[..., Bench]) -> None:
+    """llama.cpp computes only neighbours in ascending order together."""
+
+    async def main() -> None:
+        one = bench(3)
+        for number in (1, 2, 3):
+            one.job(f"{number}", text(4, number), answer=3 * number)
+        await one.work(5)
+        for number in (4, 5, 6):
+            one.job(f"{number}", text(4, number), answer=20)
+        await one.work(30)
+        for evaluated in one.native.evaluations:
+            assert list(evaluated.counts) == sorted(evaluated.counts)
+        assert one.order == ["1", "2", "3", "4", "5", "6"]
 
     asyncio.run(main())
 
