@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
@@ -78,6 +79,7 @@ class Job:
         self.submitted = self._deadline.asked
         self.known = 0
         self.queue_s = 0.0
+        self.began = math.inf
         self.cached = 0
         self._make = steps
         self._adapter = adapter
@@ -183,7 +185,10 @@ class Job:
         assert self._slot is not None
         self._slot.length += count
         self._done += count
-        return self.left > 0 or self.answer(found)
+        if self.left > 0:
+            return True
+        self.began = min(self.began, time.monotonic())
+        return self.answer(found)
 
     def answer(self, found: Found) -> bool:
         """Its need is met; false when the job is over."""

@@ -11,12 +11,16 @@ from edge.llama.prefixes import Space
 from edgewise.errors import EdgeUnavailable, Internal
 from tests.natives import CHUNK, SECONDS_A_TOKEN, Bench, text
 
+A_WHILE = 2.0
+"""So long after an answer began nobody keeps it waiting."""
+
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
     def make(sequences: int = 2, *, is_invariant: bool = True, cuts: bool = True) -> Bench:
         made = Bench(sequences, is_invariant=is_invariant, cuts=cuts)
-        monkeypatch.setattr("edge.llama.scheduler.time", made.native.clock)
+        for module in ("scheduler", "job"):
+            monkeypatch.setattr(f"edge.llama.{module}.time", made.native.clock)
         return made
 
     return make
@@ -29,6 +33,7 @@ def test_between_two_chunks_of_a_prompt_every_answer_gets_a_token(bench: Callabl
             one.job(f"{number}", text(4, number), answer=200)
         await one.work(8)
         assert one.order == ["1", "2", "3"]
+        one.native.clock.now += A_WHILE
         started = len(one.native.evaluations)
         one.job("long", text(10 * CHUNK, 9))
         await one.work(25)
@@ -55,12 +60,40 @@ def test_a_chunk_is_smaller_while_answers_are_written(
         assert one.native.evaluations[0].counts == {0: 128}
         one.job("writes", text(2, 2), answer=100)
         await one.work(2)
+        one.native.clock.now += A_WHILE
         for number in range(prompts):
             one.job("long", text(200, 3 + number))
         await one.work(1)
         (count,) = one.native.evaluations[-1].counts.values()
         assert 1 < count < 128
         assert 0.5 * stall_s < count * SECONDS_A_TOKEN <= stall_s + SECONDS_A_TOKEN
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_has_just_begun_waits_for_the_prompts_that_came_with_it(bench: Callable[..., Bench]) -> None:
+    async def main() -> None:
+        one = bench(4)
+        for number in (1, 2, 3, 4):
+            one.job(f"{number}", text(2 * CHUNK, number), answer=10)
+        await one.work()
+        counts = [list(evaluated.counts.values()) for evaluated in one.native.evaluations]
+        assert counts == [[CHUNK]] * 8 + [[1, 1, 1, 1]] * 9
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_has_begun_does_not_wait_for_ever(bench: Callable[..., Bench]) -> None:
+    async def main() -> None:
+        one = bench(2)
+        one.job("writes", text(4, 1), answer=20)
+        one.job("long", text(40 * CHUNK, 2))
+        await one.work()
+        assert one.order == ["writes", "long"]
+        tokens = [sum(evaluated.counts.values()) for evaluated in one.native.evaluations]
+        before = sum(tokens[: tokens.index(1)])
+        assert A_WHILE / SECONDS_A_TOKEN < before < A_WHILE / SECONDS_A_TOKEN + 2 * CHUNK
+        assert tokens[-1] > 1, "it was finished while the long prompt was evaluated"
 
     asyncio.run(main())
 
@@ -238,7 +271,7 @@ def test_one_that_is_cancelled_in_llama_cpp_leaves_a_whole_beginning(bench: Call
         first = one.job("first", text(10 * CHUNK))
         await one.work(3)
         first.flag.raise_()
-        one.scheduler._evaluate_a_chunk()  # the flag is raised while a chunk is evaluated
+        one.scheduler._evaluate_a_chunk(one.scheduler._prompts())  # the flag is raised while a chunk is evaluated
         again = one.job("again", text(10 * CHUNK))
         await one.work()
         assert again.cached == 3 * CHUNK
@@ -254,7 +287,7 @@ def test_a_failure_of_llama_cpp_ends_the_jobs_of_that_evaluation_only(bench: Cal
         await one.work(5)
         fails = one.job("fails", text(CHUNK, 2))
         one.native.fails = True
-        one.scheduler._evaluate_a_chunk()
+        one.scheduler._evaluate_a_chunk(one.scheduler._prompts())
         one.native.fails = False
         await one.work()
         with pytest.raises(Internal):
