@@ -1,8 +1,8 @@
 """How llama.cpp is set up for one model on this machine: a default, or what a measurement found to be faster.
 
 `python -m edge.llama.calibration MODEL` measures, in a process of its own, because OpenMP keeps the threads that it has
-once made. Speeds are compared within one run only: rounds are interleaved, so that a disturbance hits all settings, and
-a setting has to be better than the default by more than its rounds differ among themselves.
+once made. Speeds are compared within one round only, in which all settings take turns, so that a disturbance hits all;
+a setting has to be better than the default in each.
 """
 
 from __future__ import annotations
@@ -176,11 +176,9 @@ def _best(measured: Sequence[Measured], aspect: Aspect) -> Measured:
 
 
 def _is_better(one: Measured, other: Measured, aspect: Aspect) -> bool:
-    """By more than chance, of which a single round says nothing."""
-    one_spread, other_spread = one.spread(aspect), other.spread(aspect)
-    if one_spread is None or other_spread is None:
-        return False
-    return other.speed(aspect) / one.speed(aspect) - 1 > max(_LEAST_GAIN, one_spread, other_spread)
+    """In every round, and by more than a little: a disturbance hits both. A single round says nothing."""
+    gains = [aspect(fast) / aspect(slow) - 1 for slow, fast in zip(one.rounds, other.rounds, strict=True)]
+    return len(gains) > 1 and min(gains) > 0 and median(gains) > _LEAST_GAIN
 
 
 def _from_json(text: str) -> Calibration:

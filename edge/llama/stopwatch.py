@@ -12,12 +12,12 @@ from edge.llama import native
 from edge.llama.calibration import Measured, Speeds, Tuning
 from edgewise.errors import NotReady
 
-PROMPT_TOKENS = 256
+PROMPT_TOKENS = 512
 SEQUENCES = 4
 """How many answers are generated at once when several are."""
 _STEPS = 16
-_ROUNDS = 3
-_PATIENCE_S = 20.0
+_ROUNDS = 5
+_PATIENCE_S = 30.0
 """Settings that take longer to compare get fewer rounds."""
 
 

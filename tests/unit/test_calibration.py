@@ -9,14 +9,16 @@ from edge.llama.calibration import Calibration, Measured, Speeds, Tuning, choose
 Machine = Callable[[Tuning], Speeds]
 
 
-def chosen(machine: Machine, cores: int = 4, noise: float = 0.0, rounds: int = 3) -> Calibration:
-    """What is chosen on a machine whose rounds differ by `noise` in all."""
+def chosen(machine: Machine, cores: int = 4, drift: float = 0.0, noise: float = 0.0, rounds: int = 3) -> Calibration:
+    """What is chosen on a machine that becomes faster by `drift` in all, and where every round is worse for another
+    setting by `noise`."""
 
     def measure(tunings: Sequence[Tuning]) -> tuple[Measured, ...]:
         found = []
-        for tuning in tunings:
+        for place, tuning in enumerate(tunings):
             speeds = machine(tuning)
-            factors = [1 + noise * (index / max(1, rounds - 1) - 0.5) for index in range(rounds)]
+            factors = [1 + drift * (index / max(1, rounds - 1) - 0.5) for index in range(rounds)]
+            factors = [f * (1 - noise * (index % len(tunings) == place)) for index, f in enumerate(factors)]
             scaled = [Speeds(speeds.prompt * f, speeds.single * f, speeds.several * f) for f in factors]
             found.append(Measured(tuning, tuple(scaled)))
         return tuple(found)
@@ -76,6 +78,12 @@ def test_a_gain_within_the_noise_is_none() -> None:
     assert busy.noisy
 
 
+def test_settings_are_compared_within_a_round() -> None:
+    found = chosen(lambda tuning: Speeds(200 + tuning.chunk_tokens, 100, 200), drift=0.8)
+    assert found.tuning.chunk_tokens == 256
+    assert found.noisy
+
+
 def test_a_single_round_decides_nothing() -> None:
     found = chosen(lambda tuning: Speeds(200 + tuning.chunk_tokens, 100, 200), rounds=1)
     assert found.tuning == Tuning.default(4)
@@ -85,7 +93,7 @@ def test_a_single_round_decides_nothing() -> None:
 def test_what_was_measured_is_kept_for_this_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert calibration.stored("a" * 64) is None
-    found = chosen(lambda tuning: Speeds(200 + tuning.chunk_tokens, 100, 200), noise=0.01)
+    found = chosen(lambda tuning: Speeds(200 + tuning.chunk_tokens, 100, 200), drift=0.01)
     calibration.keep("a" * 64, found)
     assert calibration.known("a" * 64) == found
     assert calibration.stored("a" * 64) == found.tuning
