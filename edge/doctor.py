@@ -13,8 +13,8 @@ from typing import Literal
 
 from edge import memory, models
 from edge.config import EdgeSettings
-from edge.llama import build, calibration, hardware, selftest
-from edge.llama.probe import Probe, probe
+from edge.llama.machine import build, calibration, hardware, selftest
+from edge.llama.machine.probe import Probe, probe
 from edgewise.errors import EdgewiseError
 
 Level = Literal["ok", "warn", "fail"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.llama.calibration import Tuning
-from edge.llama.probe import Probe, probe
+from edge.llama.machine.calibration import Tuning
+from edge.llama.machine.probe import Probe, probe
 from edgewise.errors import NotReady
 
 _PROC = Path("/proc")

@@ -155,7 +155,7 @@ def _looked_into(model: models.Model) -> models.Model:
     """The same with what the file says of itself, where nobody else has said it; a warning if it cannot be used."""
     if not isinstance(model.source, HuggingFace):
         return model
-    from edge.llama.probe import probe
+    from edge.llama.machine.probe import probe
 
     try:
         found = probe(model.path)

@@ -146,8 +146,8 @@ async def _open_engine(settings: EdgeSettings, directory: Path, opened: AsyncExi
 
         engine = await OpenAIUrlEngine.open(settings)
     else:
-        from edge.llama import selftest
         from edge.llama.engine import LlamaEngine
+        from edge.llama.machine import selftest
         from edge.llama.native import Gpu
 
         path = await asyncio.to_thread(models.locate, settings.model)

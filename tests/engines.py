@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.llama.calibration import Tuning
 from edge.llama.engine import LlamaEngine
+from edge.llama.machine.calibration import Tuning
 from edge.llama.native import Flag, Work
 from edgewise.types import Chunk, Completion, Options, Sampling
 from tests.edges import finished, prompt
@@ -27,7 +27,7 @@ LONG = "The monks wrote down what the river took in every year. " * 12
 def opened(gguf: Path) -> Iterator[LlamaEngine]:
     """Small chunks, so that a prompt of a hundred tokens is a long one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge.llama.calibration.stored", lambda _: Tuning(1, 1, CHUNK, flash_attention=False))
+        patch.setattr("edge.llama.machine.calibration.stored", lambda _: Tuning(1, 1, CHUNK, flash_attention=False))
         opening = LlamaEngine.open(gguf, context_tokens=512, parallel=PARALLEL, max_queue=MAX_QUEUE, threads=1)
         engine = asyncio.run(opening)
     yield engine

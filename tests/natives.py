@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.llama.calibration import Tuning
 from edge.llama.job import Found, Job, Need
+from edge.llama.machine.calibration import Tuning
 from edge.llama.native import Aborted, Flag, Native, Work
 from edge.llama.prefixes import Prefixes, Space
 from edge.llama.scheduler import Scheduler

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from edge import models
-from edge.llama import build, selftest
 from edge.llama.adapters import Adapter
-from edge.llama.calibration import Tuning
+from edge.llama.machine import build, selftest
+from edge.llama.machine.calibration import Tuning
 from edgewise import place
 from edgewise.errors import InvalidInput, NotReady
 

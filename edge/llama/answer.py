@@ -18,7 +18,7 @@ from edgewise.types import Completion, FinishReason, Options, Scores, Timings, T
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from edge.llama.grammar import Grammar
+    from edge.llama.grammars.grammar import Grammar
     from edge.llama.native import Tokens as TokenArray
 
 _SCORED_AT_ONCE = 32

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from edge import memory, models
 from edge.engine import EngineInfo, Load
-from edge.llama import adapter_trial, build, calibration
+from edge.llama import adapter_trial
 from edge.llama.adapters import Adapter, Adapters
 from edge.llama.answer import Grader, Writer
 from edge.llama.chat_template import ChatTemplate, Rendered
 from edge.llama.deadline import Deadline
-from edge.llama.grammar import Grammar, Grammars
-from edge.llama.invariance import is_invariant
+from edge.llama.grammars.grammar import Grammar, Grammars
 from edge.llama.job import Job, Steps
+from edge.llama.machine import build, calibration
+from edge.llama.machine.invariance import is_invariant
 from edge.llama.native import NO_GPU, Gpu, Native
 from edge.llama.owner import Owner
 from edge.llama.prefixes import Prefixes, Space

@@ -13,8 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edge.llama import build, devices
-from edge.llama.calibration import Tuning
+from edge.llama import devices
+from edge.llama.machine import build
+from edge.llama.machine.calibration import Tuning
 from edge.llama.vocabulary import Vocabulary
 from edge.models import digests
 from edgewise.errors import Internal, InvalidInput, NotFound, NotReady

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge import models
-from edge.llama import build
+from edge.llama.machine import build
 from edge.models.entries import ModelFile, Requantised, size_of
 from edgewise.errors import Conflict, InvalidInput, NotReady
 

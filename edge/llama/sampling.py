@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.llama.grammar import Constraint
+    from edge.llama.grammars.grammar import Constraint
     from edge.llama.native import Logits, Native
 
 _PENALTY_WINDOW = 64

@@ -16,13 +16,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from edge.llama.job import Found, Job
+from edge.llama.machine.pace import Pace
 from edge.llama.native import Aborted, Flag, Native, Work
-from edge.llama.pace import Pace
 from edge.llama.prefixes import Prefixes
 from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal
 
 if TYPE_CHECKING:
-    from edge.llama.calibration import Tuning
+    from edge.llama.machine.calibration import Tuning
     from edge.llama.native import Logits
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.llama import scheduler
-from edge.llama.calibration import Tuning
 from edge.llama.engine import LlamaEngine
-from edge.llama.invariance import is_invariant
+from edge.llama.machine.calibration import Tuning
+from edge.llama.machine.invariance import is_invariant
 from edge.llama.native import Flag, Native, Work
 from edgewise.types import Options
 from tests.edges import finished, prompt

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from edge import models
-from edge.llama import calibration, stopwatch
-from edge.llama.calibration import Tuning
-from edge.llama.stopwatch import Stopwatch
+from edge.llama.machine import calibration, stopwatch
+from edge.llama.machine.calibration import Tuning
+from edge.llama.machine.stopwatch import Stopwatch
 from edgewise.errors import NotReady
 
 

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 from edge import doctor, memory, models
 from edge.config import EdgeSettings
 from edge.doctor import Finding
-from edge.llama import calibration, hardware
-from edge.llama.calibration import Calibration, Measured, Speeds, Tuning
+from edge.llama.machine import calibration, hardware
+from edge.llama.machine.calibration import Calibration, Measured, Speeds, Tuning
 from edgewise.errors import NotReady
 from router.cli import app
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge import models
-from edge.llama import selftest
 from edge.llama.chat_template import ChatTemplate
 from edge.llama.engine import LlamaEngine
+from edge.llama.machine import selftest
 from edge.llama.vocabulary import Vocabulary
 from edgewise.errors import ContextOverflow, EdgeUnavailable, InvalidInput, NotReady, Overloaded
 from edgewise.types import Chunk, Completion, Message, Options, Prompt, Sampling, Text

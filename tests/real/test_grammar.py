@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from edge.llama import native
-from edge.llama.grammar import Constraint, Grammars
+from edge.llama.grammars.grammar import Constraint, Grammars
 from edge.llama.vocabulary import Vocabulary
 from edgewise.errors import Internal, InvalidInput
 

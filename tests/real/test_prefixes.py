@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge.llama.calibration import Tuning
 from edge.llama.engine import LlamaEngine
+from edge.llama.machine.calibration import Tuning
 from edge.llama.native import Flag, Native, Work
 from tests.edges import prompt
 from tests.engines import options, write

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from edge import memory, models
-from edge.llama import probe as probing
-from edge.llama import selftest
-from edge.llama.calibration import Tuning
-from edge.llama.probe import probe
+from edge.llama.machine import probe as probing
+from edge.llama.machine import selftest
+from edge.llama.machine.calibration import Tuning
+from edge.llama.machine.probe import probe
 from edgewise.errors import NotReady
 from tests import ggufs
 

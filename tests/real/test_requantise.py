@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edge import models
-from edge.llama.probe import probe
+from edge.llama.machine.probe import probe
 from edge.llama.requantise import requantise
 from edge.models.entries import Requantised, directory_of
 from edge.models_cli import models_app

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.llama.calibration import Tuning
 from edge.llama.chat_template import Rendered
 from edge.llama.engine import LlamaEngine
 from edge.llama.job import Job
+from edge.llama.machine.calibration import Tuning
 from edge.llama.native import Gpu, Native
 from edgewise.errors import DeadlineExceeded, EdgewiseError, Internal, Overloaded
 from edgewise.types import Chunk, Completion, Options, Prompt, Sampling, Scores

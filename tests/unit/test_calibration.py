@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.llama import build, calibration
-from edge.llama.calibration import Calibration, Measured, Speeds, Tuning, choose
+from edge.llama.machine import build, calibration
+from edge.llama.machine.calibration import Calibration, Measured, Speeds, Tuning, choose
 
 Machine = Callable[[Tuning], Speeds]
 

@@ -7,9 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
-from edge.llama import gbnf
-from edge.llama.grammar_trial import limits
-from edge.llama.lark import lark
+from edge.llama.grammars import gbnf
+from edge.llama.grammars.lark import lark
+from edge.llama.grammars.trial import limits
 from edgewise.errors import InvalidInput
 
 JSON = r"""

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable
 
-from edge.llama.pace import Pace
+from edge.llama.machine.pace import Pace
 
 QUIET = {1: 0.010, 2: 0.006, 4: 0.004}
 BUSY = {1: 0.012, 2: 0.080, 4: 0.090}

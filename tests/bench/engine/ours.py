@@ -17,7 +17,7 @@ from edgewise.types import Chunk, Completion, Message, Options, Prompt, Sampling
 from tests.bench.engine.plan import Answer, Asked, Setup
 
 if TYPE_CHECKING:
-    from edge.llama.calibration import Tuning
+    from edge.llama.machine.calibration import Tuning
 
 
 async def ask(generator: Generator[Prompt], asked: Asked, options: Options) -> Answer:
@@ -50,7 +50,7 @@ async def ask(generator: Generator[Prompt], asked: Asked, options: Options) -> A
 
 def tuning(model_hash: str, threads: int) -> Tuning:
     """The engine's: what `edgewise doctor --calibrate` found for this model here, or else its default."""
-    from edge.llama import calibration
+    from edge.llama.machine import calibration
 
     found = calibration.stored(model_hash) or calibration.Tuning.default(threads)
     return replace(found, threads=threads, prompt_threads=threads)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edge.llama import native
-from edge.llama.calibration import Measured, Speeds, Tuning
+from edge.llama.machine.calibration import Measured, Speeds, Tuning
 from edgewise.errors import NotReady
 
 PROMPT_TOKENS = 512

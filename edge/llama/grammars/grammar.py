@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from edge.llama import gbnf
-from edge.llama.grammar_trial import limits, rehearse
-from edge.llama.lark import lark
+from edge.llama.grammars import gbnf
+from edge.llama.grammars.lark import lark
+from edge.llama.grammars.trial import limits, rehearse
 from edgewise.errors import Internal, InvalidInput
 
 if TYPE_CHECKING:

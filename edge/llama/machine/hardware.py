@@ -1,4 +1,4 @@
-"""What llama.cpp was built for and what it finds here, asked in a child: `python -m edge.llama.hardware`."""
+"""What llama.cpp was built for and what it finds here, asked in a child: `python -m edge.llama.machine.hardware`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def look() -> Hardware:
     """NotReady if llama.cpp cannot even be loaded."""
     try:
         child = subprocess.run(
-            [sys.executable, "-m", "edge.llama.hardware"],
+            [sys.executable, "-m", "edge.llama.machine.hardware"],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

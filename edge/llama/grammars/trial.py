@@ -2,7 +2,7 @@
 
 LLGuidance bounds most of its work, but not all: 24 patterns in one `allOf`, 700 bytes, need more memory than a device
 has. The child has a second of CPU time and half a gigabyte, and leaves out the vocabulary, which is what takes long to
-load. `python -m edge.llama.grammar_trial` reads a grammar from standard input and writes what is wrong with it.
+load. `python -m edge.llama.grammars.trial` reads a grammar from standard input and writes what is wrong with it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def limits() -> LLParserLimits:
 
 def rehearse(grammar: str, name: str) -> None:
     """InvalidInput if this grammar of LLGuidance's is wrong or hostile; `name` is what its user calls it."""
-    command = [sys.executable, "-m", "edge.llama.grammar_trial"]
+    command = [sys.executable, "-m", "edge.llama.grammars.trial"]
     try:
         trial = subprocess.run(
             command,

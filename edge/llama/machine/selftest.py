@@ -1,7 +1,7 @@
 """Does llama.cpp work on this processor? Asked of a child process, because a wrong build dies on the spot.
 
 A build for another processor, or by a compiler with a fault, ends with an illegal instruction at the first decode.
-`python -m edge.llama.selftest MODEL` decodes; `check` runs that, and remembers a pass.
+`python -m edge.llama.machine.selftest MODEL` decodes; `check` runs that, and remembers a pass.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from edge import models
-from edge.llama import build
-from edge.llama.calibration import Tuning
-from edge.llama.probe import probe
+from edge.llama.machine import build
+from edge.llama.machine.calibration import Tuning
+from edge.llama.machine.probe import probe
 from edgewise import place
 from edgewise.errors import NotReady
 
@@ -33,7 +33,7 @@ async def check(path: Path) -> None:
     if mark.exists():
         return
     await asyncio.to_thread(probe, path)
-    status, last = await run("edge.llama.selftest", str(path))
+    status, last = await run("edge.llama.machine.selftest", str(path))
     judge(status, last, path)
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.touch()

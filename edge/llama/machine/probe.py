@@ -1,7 +1,7 @@
 """What a GGUF is and what it would take: read by llama.cpp itself, in a child process, without loading the weights.
 
-`python -m edge.llama.probe MODEL ...` does it. The child shields this process from a file that makes llama.cpp crash,
-and llama.cpp's log, where the sizes are said, is nobody else's there.
+`python -m edge.llama.machine.probe MODEL ...` does it. The child shields this process from a file that makes llama.cpp
+crash, and llama.cpp's log, where the sizes are said, is nobody else's there.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from edge import models
-from edge.llama import build
-from edge.llama.calibration import Tuning
+from edge.llama.machine import build
+from edge.llama.machine.calibration import Tuning
 from edge.models.digests import write_atomically
 from edgewise import place
 from edgewise.errors import NotReady
@@ -71,7 +71,7 @@ def probe(path: Path, context_tokens: int = 512, sequences: int = 1, tuning: Tun
 
 
 def _ask(path: Path, arguments: list[str]) -> Probe:
-    command = [sys.executable, "-m", "edge.llama.probe", str(path), *arguments]
+    command = [sys.executable, "-m", "edge.llama.machine.probe", str(path), *arguments]
     try:
         child = subprocess.run(
             command,

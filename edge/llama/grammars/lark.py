@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-from edge.llama.gbnf import Chars, Choice, Node, Ref, Repeat, Sequence, refs
+from edge.llama.grammars.gbnf import Chars, Choice, Node, Ref, Repeat, Sequence, refs
 from edgewise.errors import InvalidInput
 
 _MAX_REGEX = 50_000

@@ -1,8 +1,8 @@
 """How llama.cpp is set up for one model on this machine: a default, or what a measurement found to be faster.
 
-`python -m edge.llama.calibration MODEL` measures, in a process of its own, because OpenMP keeps the threads that it has
-once made. Speeds are compared within one round only, in which all settings take turns, so that a disturbance hits all;
-a setting has to be better than the default in each.
+`python -m edge.llama.machine.calibration MODEL` measures, in a process of its own, because OpenMP keeps the threads that
+it has once made. Speeds are compared within one round only, in which all settings take turns, so that a disturbance
+hits all; a setting has to be better than the default in each.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from statistics import median
 from typing import Self
 
 from edge import models
-from edge.llama import build
+from edge.llama.machine import build
 from edge.models.digests import write_atomically
 from edgewise import place
 from edgewise.errors import NotReady
@@ -127,7 +127,7 @@ def measure(path: Path, progress: Callable[[int], None] = lambda _rounds: None) 
     """Measure and keep; `progress` hears how many rounds are done. NotReady if llama.cpp cannot run the model."""
     digest = models.digest(path)
     with subprocess.Popen(
-        [sys.executable, "-m", "edge.llama.calibration", str(path)],
+        [sys.executable, "-m", "edge.llama.machine.calibration", str(path)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     ) as child:  # fmt: skip
         assert child.stdout is not None
@@ -196,7 +196,7 @@ def _file(digest: str) -> Path:
 
 def _main(path: Path) -> None:
     """In the child: a number a round, and then the calibration."""
-    from edge.llama.stopwatch import Stopwatch
+    from edge.llama.machine.stopwatch import Stopwatch
 
     cores = build.cores()
     with Stopwatch(path, lambda done: print(json.dumps(done), flush=True)) as stopwatch:  # noqa: T201 - to the parent
