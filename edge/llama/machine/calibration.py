@@ -1,8 +1,8 @@
 """How llama.cpp is set up for one model on this machine: a default, or what a measurement found to be faster.
 
-`python -m edge.llama.machine.calibration MODEL` measures, in a process of its own, because OpenMP keeps the threads that
-it has once made. Speeds are compared within one round only, in which all settings take turns, so that a disturbance
-hits all; a setting has to be better than the default in each.
+`python -m edge.llama.machine.calibration MODEL` measures, in a process of its own, because OpenMP keeps the threads
+that it has once made. Speeds are compared within one round only, in which all settings take turns, so that a
+disturbance hits all; a setting has to be better than the default in each.
 """
 
 from __future__ import annotations
