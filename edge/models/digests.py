@@ -34,6 +34,7 @@ def digest(path: Path) -> str:
     if _state(path) == before and time.time_ns() - max(before[2:]) > _RACY_NS:
         with suppress(OSError):  # it can be computed again
             write_atomically(known, json.dumps({"path": str(path), "state": before, "sha256": found}))
+            _forget_what_is_gone(known.parent)
     return found
 
 
@@ -42,6 +43,13 @@ def write_atomically(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
+
+
+def _forget_what_is_gone(directory: Path) -> None:
+    for kept in directory.glob("*.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if not Path(json.loads(kept.read_text(encoding="utf-8"))["path"]).exists():
+                kept.unlink()
 
 
 def _state(path: Path) -> list[int]:

@@ -122,3 +122,16 @@ def test_a_digest_is_computed_again_when_the_file_changed(described: Path, monke
     path.unlink()
     with pytest.raises(FileNotFoundError):
         models.digest(path)
+
+
+def test_nothing_is_remembered_of_a_file_that_is_gone(described: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "_RACY_NS", -(10**12))
+    kept = described.parent / "cache" / "edgewise" / "digests"
+    gone, here = described.with_name("gone.gguf"), described.with_name("here.gguf")
+    for path in (gone, here):
+        path.write_bytes(path.name.encode())
+    models.digest(gone)
+    gone.unlink()
+    models.digest(here)
+    assert len(list(kept.iterdir())) == 1
+    assert str(here) in next(kept.iterdir()).read_text()
