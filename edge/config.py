@@ -44,6 +44,9 @@ class EdgeSettings(Section):
     threads: int | None = Field(
         default=None, ge=1, le=256, description="CPU threads at most; else what was measured here, or all cores."
     )
+    flash_attention: bool | None = Field(
+        default=None, description="Flash attention; else what was measured here, or off."
+    )
     prefix_cache_mib: int = Field(
         default=128,
         ge=0,

@@ -6,7 +6,7 @@ import asyncio
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -148,10 +148,7 @@ def _memory(needed: Probe, settings: EdgeSettings) -> Finding:
 
 def _tuning(path: Path, settings: EdgeSettings) -> calibration.Tuning:
     """As the engine chooses it."""
-    tuning = calibration.stored(models.digest(path)) or calibration.Tuning.default(build.cores())
-    if settings.threads is not None:
-        tuning = replace(tuning, threads=settings.threads, prompt_threads=settings.threads)
-    return tuning
+    return calibration.tuning(models.digest(path), settings.threads, settings.flash_attention)
 
 
 def _speed(path: Path, settings: EdgeSettings, *, calibrate: bool, progress: Callable[[int], None]) -> Finding:
@@ -168,6 +165,8 @@ def _speed(path: Path, settings: EdgeSettings, *, calibrate: bool, progress: Cal
         text += f" (the default: {_figures(default.speeds)})"
     if settings.threads is not None and settings.threads != found.tuning.threads:
         text += f" with {found.tuning.threads} threads; edge.threads is {settings.threads}"
+    if settings.flash_attention not in {None, found.tuning.flash_attention}:
+        text += f" with flash attention {_on(found.tuning.flash_attention)}, which edge.flash_attention changes"
     figures = asdict(found)
     if found.noisy:
         advice = "the rounds differ much: run `edgewise doctor --calibrate` when the machine is quiet"
@@ -179,8 +178,11 @@ def _in_words(tuning: calibration.Tuning) -> str:
     threads = f"{tuning.threads} threads"
     if tuning.prompt_threads != tuning.threads:
         threads += f", {tuning.prompt_threads} for prompts"
-    attention = "on" if tuning.flash_attention else "off"
-    return f"{threads}, chunks of {tuning.chunk_tokens} tokens, flash attention {attention}"
+    return f"{threads}, chunks of {tuning.chunk_tokens} tokens, flash attention {_on(tuning.flash_attention)}"
+
+
+def _on(is_on: bool) -> str:
+    return "on" if is_on else "off"
 
 
 def _figures(speeds: calibration.Speeds) -> str:

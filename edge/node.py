@@ -158,6 +158,7 @@ async def _open_engine(settings: EdgeSettings, directory: Path, opened: AsyncExi
             parallel=settings.parallel,
             max_queue=settings.max_queue,
             threads=settings.threads,
+            flash_attention=settings.flash_attention,
             gpu=Gpu(settings.gpu_layers, settings.devices),
             prefix_cache_mib=settings.prefix_cache_mib,
             prefix_directory=directory / "prefixes",

@@ -87,6 +87,7 @@ class LlamaEngine:
         parallel: int = 4,
         max_queue: int = 32,
         threads: int | None = None,
+        flash_attention: bool | None = None,
         gpu: Gpu = NO_GPU,
         prefix_cache_mib: int = 128,
         prefix_directory: Path | None = None,
@@ -96,13 +97,12 @@ class LlamaEngine:
         """Load a GGUF. NotReady if it is missing, damaged, not what the catalogue says, has no chat template, or takes
         more memory than there is.
 
-        `context_tokens`, a request's window, is capped at what the model was trained on. Without `threads`, they are
-        what was measured for this model here, or all cores. Prefixes outlive the engine in `prefix_directory`.
+        `context_tokens`, a request's window, is capped at what the model was trained on. Without `threads` and
+        `flash_attention` they are what was measured for this model here, or all cores and off. Prefixes outlive the
+        engine in `prefix_directory`.
         """
         digest = await asyncio.to_thread(_checked_digest, path)
-        tuning = calibration.stored(digest) or calibration.Tuning.default(build.cores())
-        if threads is not None:
-            tuning = calibration.Tuning(threads, threads, tuning.chunk_tokens, tuning.flash_attention)
+        tuning = calibration.tuning(digest, threads, flash_attention)
         if gpu.layers == 0:
             await asyncio.to_thread(memory.check, path, context_tokens, parallel, tuning)
         fingerprint = build.key(digest, str(context_tokens), str(parallel), str(tuning.flash_attention))

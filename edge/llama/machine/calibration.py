@@ -117,6 +117,14 @@ Rounds = Callable[[tuple[Tuning, ...]], tuple[Measured, ...]]
 """Measures settings against each other, in interleaved rounds."""
 
 
+def tuning(digest: str, threads: int | None, flash_attention: bool | None) -> Tuning:
+    """What was measured for a model, or the default; where the settings say something, that."""
+    found = stored(digest) or Tuning.default(build.cores())
+    if threads is not None:
+        found = replace(found, threads=threads, prompt_threads=threads)
+    return found if flash_attention is None else replace(found, flash_attention=flash_attention)
+
+
 def stored(digest: str) -> Tuning | None:
     """What was measured for the model with this SHA-256, this build and this processor; None if nothing was."""
     found = known(digest)

@@ -36,8 +36,8 @@ def make(visit: Visit) -> Contender:
         "lock": lambda: Lock(setup, flash),
         "server": lambda: servers.LlamaServer(setup, flash, visit.program),
         "xllamacpp": lambda: servers.Xllamacpp(setup, flash, visit.program),
-        "ours": lambda: ours.Ours(setup),
-        "ours_grpc": lambda: ours.OursOverGrpc(setup),
+        "ours": lambda: ours.Ours(setup, flash),
+        "ours_grpc": lambda: ours.OursOverGrpc(setup, flash),
     }
     return contenders[visit.contender]()
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from edge import models
 from tests.bench.engine import figures
-from tests.bench.engine.ours import tuning
 from tests.bench.engine.plan import Found, Probes
 
 if TYPE_CHECKING:
@@ -18,10 +17,12 @@ _BEGINNING = 32
 
 
 def probe(task: Probes) -> list[Found]:
+    from edge.llama.machine import calibration
     from edge.llama.native import Native
 
     setup, path = task.setup, Path(task.setup.model)
-    native = Native(path, setup.context_tokens, setup.parallel, tuning(models.sha256(path), setup.threads))
+    tuning = calibration.tuning(models.sha256(path), setup.threads, task.flash_attention)
+    native = Native(path, setup.context_tokens, setup.parallel, tuning)
     try:
         return [*_confidence(native, task), *_restore(native, task)]
     finally:

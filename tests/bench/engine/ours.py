@@ -8,16 +8,11 @@ import sys
 import tempfile
 import time
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgewise.ports import Generator
 from edgewise.types import Chunk, Completion, Message, Options, Prompt, Sampling, Text
 from tests.bench.engine.plan import Answer, Asked, Setup
-
-if TYPE_CHECKING:
-    from edge.llama.machine.calibration import Tuning
 
 
 async def ask(generator: Generator[Prompt], asked: Asked, options: Options) -> Answer:
@@ -48,14 +43,6 @@ async def ask(generator: Generator[Prompt], asked: Asked, options: Options) -> A
     )
 
 
-def tuning(model_hash: str, threads: int) -> Tuning:
-    """The engine's: what `edgewise doctor --calibrate` found for this model here, or else its default."""
-    from edge.llama.machine import calibration
-
-    found = calibration.stored(model_hash) or calibration.Tuning.default(threads)
-    return replace(found, threads=threads, prompt_threads=threads)
-
-
 def greedy(new_tokens: int) -> Options:
     return Options(sampling=Sampling(max_tokens=new_tokens))
 
@@ -63,20 +50,26 @@ def greedy(new_tokens: int) -> Options:
 class Ours:
     """`LlamaEngine` with log-probabilities, entropies and margins, which it always gives."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, flash_attention: bool) -> None:
         self._setup = setup
+        self._flash_attention = flash_attention
         self.about = self.kernels = ""
 
     async def open(self) -> None:
         from edge.llama.engine import LlamaEngine
+        from edge.llama.machine import calibration
 
         setup = self._setup
         self.engine = await LlamaEngine.open(
-            Path(setup.model), context_tokens=setup.context_tokens, parallel=setup.parallel, threads=setup.threads
+            Path(setup.model),
+            context_tokens=setup.context_tokens,
+            parallel=setup.parallel,
+            threads=setup.threads,
+            flash_attention=self._flash_attention,
         )
         from llama_cpp import llama_cpp
 
-        tuned = tuning(self.engine.info.model_hash or "", setup.threads)
+        tuned = calibration.tuning(self.engine.info.model_hash or "", setup.threads, self._flash_attention)
         self.about = f"{tuned}, {setup.parallel} sequences of {setup.context_tokens} tokens"
         self.kernels = llama_cpp.llama_print_system_info().decode().strip()
 
@@ -93,9 +86,13 @@ class Ours:
 class OursOverGrpc:
     """`edge serve`, with its embedder and its document store, and EdgeClient in this process."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, flash_attention: bool) -> None:
         self._setup = setup
-        self.about = f"edge serve on a Unix socket: {setup.threads} threads, {setup.parallel} sequences"
+        self._flash_attention = flash_attention
+        flash = "on" if flash_attention else "off"
+        self.about = (
+            f"edge serve on a Unix socket: {setup.threads} threads, {setup.parallel} sequences, flash attention {flash}"
+        )
         self.kernels = ""
 
     async def open(self) -> None:
@@ -109,6 +106,7 @@ class OursOverGrpc:
             "CONTEXT_TOKENS": str(setup.context_tokens),
             "PARALLEL": str(setup.parallel),
             "THREADS": str(setup.threads),
+            "FLASH_ATTENTION": str(self._flash_attention).lower(),
         }
         environment = {**os.environ, "EDGEWISE_CONFIG": f"{self._directory.name}/none.toml"}
         environment |= {f"EDGEWISE_EDGE__{name}": value for name, value in settings.items()}

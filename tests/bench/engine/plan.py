@@ -44,7 +44,7 @@ class Repeats:
 class Plan:
     """`requests` answers are asked for at each number of streams, so many at once.
 
-    With `trials`, each peer is tried with and without flash attention first, and keeps what is faster for it here.
+    With `trials`, each contender is tried with and without flash attention first, and keeps what is faster for it here.
     """
 
     rounds: int = 5
@@ -155,6 +155,7 @@ class Probes(Value):
     """What our engine is asked for the figures that only it has."""
 
     setup: Setup
+    flash_attention: bool
     repeats: Repeats
     seed: int
     prompt_tokens: int

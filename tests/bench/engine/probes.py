@@ -29,7 +29,7 @@ _TICK_S = 0.001
 
 async def probe(task: Probes) -> Probed:
     maker = PromptMaker(Path(task.setup.model), task.seed)
-    ours = Ours(task.setup)
+    ours = Ours(task.setup, task.flash_attention)
     await ours.open()
     bench = _Bench(ours, maker, task)
     await ours.answer(maker.alone(task.prompt_tokens), 8)

@@ -118,6 +118,8 @@ def markdown(result: dict[str, Any]) -> str:
         lines += ["**The machine was not quiet: these ratios hold only roughly.**", ""]
     if not settings["trials"]:
         lines += ["Flash attention was off for all; nobody was tried with it.", ""]
+    elif faster := [CONTENDERS[name] for name, s in settings["flash_attention_trials_s"].items() if s["on"] < s["off"]]:
+        lines += [f"Flash attention, tried before the first round, was on for: {'; '.join(faster)}.", ""]
     absent = [what for name, what in CONTENDERS.items() if name not in settings["contenders"]]
     if absent:
         lines += [f"Not asked to take part: {'; '.join(absent)}.", ""]
