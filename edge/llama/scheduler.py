@@ -101,9 +101,8 @@ class Scheduler:
     def _generate(self) -> None:
         """One token of every sequence that waits for one, in one evaluation if they can be evaluated together."""
         ready = [job for job in self._running if job.left == 1]
-        ready.sort(key=lambda job: job.sequence)  # llama.cpp computes neighbours together, and only in this order
-        ready.sort(key=self._company)
-        ready.sort(key=lambda job: job.space.adapter != self._native.adapter)
+        # The adapter in use first; and llama.cpp computes neighbours together, but only in ascending order.
+        ready.sort(key=lambda job: (job.space.adapter != self._native.adapter, self._company(job), job.sequence))
         for _, group in groupby(ready, key=self._company):
             jobs = list(group)
             rows, _ = self._evaluate(jobs, [job.work(1) for job in jobs], self._stopped, self._step_pace)
