@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
@@ -79,7 +78,6 @@ class Job:
         self.submitted = self._deadline.asked
         self.known = 0
         self.queue_s = 0.0
-        self.began = math.inf
         self.cached = 0
         self._make = steps
         self._adapter = adapter
@@ -185,10 +183,7 @@ class Job:
         assert self._slot is not None
         self._slot.length += count
         self._done += count
-        if self.left > 0:
-            return True
-        self.began = min(self.began, time.monotonic())
-        return self.answer(found)
+        return self.left > 0 or self.answer(found)
 
     def answer(self, found: Found) -> bool:
         """Its need is met; false when the job is over."""

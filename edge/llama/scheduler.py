@@ -1,7 +1,6 @@
 """Who is evaluated next: every running answer one token, then the most urgent prompt one chunk, and so on.
 
-Only an answer that has just begun waits for the prompts that came with it: to write together takes half the time. A
-prompt is never mixed with other tokens. So a long one stalls the running answers for no more than one chunk, a
+A prompt is never mixed with other tokens. So a long one stalls the running answers for no more than one chunk, a
 cancelled one can be stopped inside llama.cpp without harm to the others, and what comes out does not depend on them.
 """
 
@@ -31,7 +30,6 @@ CLOSED = "the engine was closed; start it again"
 _STALL_S = 0.15
 _LONGEST_STALL_S = 0.5
 _SMALLEST_CHUNK = 16
-_JUST_BEGUN_S = 2.0
 _ADAPTERS_KEPT = 8
 _BATCH_PATIENCE_S = 60.0
 """So much later than it arrived an evaluation in the background counts as urgent: it waits, but it does not starve."""
@@ -73,11 +71,9 @@ class Scheduler:
             if job.flag.raised:
                 job.put(EdgeUnavailable(CLOSED))  # who cancelled it does not listen any more
                 self._end(job)
-        prompts = self._prompts()
-        if not prompts or self._is_somebody_waiting():
-            self._generate()
-            self._send()
-        if prompts:
+        self._generate()
+        self._send()
+        if prompts := self._prompts():
             self._evaluate_a_chunk(prompts)
             self._send()
 
@@ -117,11 +113,6 @@ class Scheduler:
         """
         is_alone = job.has_seed and (bool(job.space.adapter) or not self._is_invariant)
         return job.space.adapter, id(job) if is_alone else 0
-
-    def _is_somebody_waiting(self) -> bool:
-        """An answer is being written, and did not just begin."""
-        latest = time.monotonic() - _JUST_BEGUN_S
-        return any(job.left == 1 and job.began <= latest for job in self._running)
 
     def _prompts(self) -> list[Job]:
         prompts = [job for job in self._running if job.left > 1]
@@ -170,7 +161,7 @@ class Scheduler:
     def _chunk_tokens(self, prompts: int) -> int:
         """Less while somebody's answer is being written, who waits for it between two of his tokens: the shorter, the
         fewer wait for their first."""
-        if not self._is_somebody_waiting():
+        if all(job.left > 1 for job in self._running):
             return self._tuning.chunk_tokens
         stall_s = min(_LONGEST_STALL_S, _STALL_S * prompts)
         return min(self._tuning.chunk_tokens, max(_SMALLEST_CHUNK, int(stall_s / self._token_s)))

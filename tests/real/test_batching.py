@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.llama import scheduler
 from edge.llama.engine import LlamaEngine
 from edge.llama.machine.calibration import Tuning
 from edge.llama.machine.invariance import is_invariant
@@ -99,11 +98,8 @@ def test_several_at_once_write_what_each_writes_alone(
     asyncio.run(main())
 
 
-def test_a_long_prompt_stalls_answers_for_one_chunk(
-    engine: LlamaEngine, watch: Watch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_prompt_stalls_answers_for_one_chunk(engine: LlamaEngine, watch: Watch) -> None:
     async def main() -> None:
-        monkeypatch.setattr(scheduler, "_JUST_BEGUN_S", 0.0)
         async with busy(engine, 2):
             began = len(watch.evaluations)
             await write(engine, LONG, options("stall", 1))
