@@ -29,6 +29,8 @@ STAMP = VENV / "edgewise-setup.json"
 LOCK = ROOT / "requirements.lock"
 LLAMA_LOCK = ROOT / "deploy" / "llama" / "requirements.lock"
 LLAMA_CMAKE = ROOT / "deploy" / "llama" / "build.cmake"
+WHEEL_CMAKE = ROOT / "deploy" / "llama" / "wheel.cmake"
+KERNELS = ROOT / "edge" / "llama" / "kernels"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgewise"
 CHOICES = ("EDGEWISE_LLAMA_WHEEL", "CMAKE_ARGS", "CC", "CXX", "CFLAGS", "CXXFLAGS")
 PIP = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
@@ -87,7 +89,7 @@ def ensure_ready() -> None:
 
 def setup_key() -> str:
     """A hash of everything that the contents of .venv follow from, the processor included."""
-    sources = [LOCK, LLAMA_LOCK, LLAMA_CMAKE, ROOT / "pyproject.toml", Path(__file__)]
+    sources = [LOCK, LLAMA_LOCK, *wheel_sources(), ROOT / "pyproject.toml", Path(__file__)]
     parts = [path.read_bytes() for path in sources]
     return hashlib.sha256(b"\0".join([*parts, str(ROOT).encode(), processor().encode()])).hexdigest()
 
@@ -181,9 +183,18 @@ def cached_wheel() -> Path:
 
 
 def wheel_key() -> str:
-    """The package with its hash, the flags, the compiler and the processor, which it is compiled for."""
-    sources = [LLAMA_LOCK.read_text(encoding="utf-8"), LLAMA_CMAKE.read_text(encoding="utf-8")]
-    parts = [*sources, json.dumps(choices()), compiler(), processor()]
+    return build_key(wheel_sources())
+
+
+def wheel_sources() -> list[Path]:
+    """What goes into the wheel from here."""
+    return [LLAMA_CMAKE, WHEEL_CMAKE, *sorted(KERNELS.glob("*.cpp")), *sorted(KERNELS.glob("*.h"))]
+
+
+def build_key(sources: list[Path]) -> str:
+    """Of these files, the package with its hash, the flags, the compiler and the processor that it is compiled for."""
+    contents = [path.read_text(encoding="utf-8") for path in [LLAMA_LOCK, *sources]]
+    parts = [*contents, json.dumps(choices()), compiler(), processor()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -192,7 +203,7 @@ def build_wheel(folder: Path) -> Path:
         steps = re.findall(r"^\s*\[(\d+)/(\d+)\]", log, re.MULTILINE)
         return f"step {steps[-1][0]} of {steps[-1][1]}" if steps else "downloading the source"
 
-    hook = f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={shlex.quote(str(LLAMA_CMAKE))}"
+    hook = f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={shlex.quote(str(WHEEL_CMAKE))}"
     environment = {
         "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1)),
         "CMAKE_ARGS": f"{hook} {os.environ.get('CMAKE_ARGS', '')}",

@@ -47,6 +47,11 @@ class EdgeSettings(Section):
     flash_attention: bool | None = Field(
         default=None, description="Flash attention; else what was measured here, or off."
     )
+    repack: bool = Field(
+        default=True,
+        description="Keep weights in memory in the order in which this processor multiplies them fastest; off: as in "
+        "the file.",
+    )
     prefix_cache_mib: int = Field(
         default=128,
         ge=0,

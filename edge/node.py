@@ -159,6 +159,7 @@ async def _open_engine(settings: EdgeSettings, directory: Path, opened: AsyncExi
             max_queue=settings.max_queue,
             threads=settings.threads,
             flash_attention=settings.flash_attention,
+            repack=settings.repack,
             gpu=Gpu(settings.gpu_layers, settings.devices),
             prefix_cache_mib=settings.prefix_cache_mib,
             prefix_directory=directory / "prefixes",

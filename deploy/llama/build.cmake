@@ -1,4 +1,4 @@
-# Read by CMake right after project(llama_cpp), before llama-cpp-python's own options (see deploy/bootstrap.py).
+# How llama.cpp is built, here and for the server that the benchmark measures by.
 
 # The binding loads libllama and ggml and nothing else: without the image models, and without the common library and the
 # command-line tools and web page that hang on it, the build takes less than half the time.

@@ -88,6 +88,7 @@ class LlamaEngine:
         max_queue: int = 32,
         threads: int | None = None,
         flash_attention: bool | None = None,
+        repack: bool = True,
         gpu: Gpu = NO_GPU,
         prefix_cache_mib: int = 128,
         prefix_directory: Path | None = None,
@@ -105,10 +106,10 @@ class LlamaEngine:
         tuning = calibration.tuning(digest, threads, flash_attention)
         if gpu.layers == 0:
             await asyncio.to_thread(memory.check, path, context_tokens, parallel, tuning)
-        fingerprint = build.key(digest, str(context_tokens), str(parallel), str(tuning.flash_attention))
+        fingerprint = build.key(digest, str(context_tokens), str(parallel), str(tuning.flash_attention), str(repack))
 
         def load() -> tuple[Native, Scheduler, Callable[[], None]]:
-            native = Native(path, context_tokens, parallel, tuning, gpu)
+            native = Native(path, context_tokens, parallel, tuning, gpu, repack=repack)
             prefixes = Prefixes(native, parallel, prefix_cache_mib * _MIB)
             scheduler = Scheduler(native, prefixes, tuning, is_invariant=is_invariant(native, parallel))
             if prefix_directory is None:

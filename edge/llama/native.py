@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edge.llama import devices
+from edge.llama import devices, kernels
 from edge.llama.machine import build
 from edge.llama.machine.calibration import Tuning
 from edge.llama.vocabulary import Vocabulary
@@ -87,13 +87,28 @@ class Work:
 class Native:
     """`evaluate` appends to sequences 0 to `sequences` - 1, each with a context window and memory of its own."""
 
-    def __init__(self, path: Path, context_tokens: int, sequences: int, tuning: Tuning, gpu: Gpu = NO_GPU) -> None:
-        """NotReady if the file cannot be loaded. The context never exceeds what the model was trained on."""
+    def __init__(
+        self,
+        path: Path,
+        context_tokens: int,
+        sequences: int,
+        tuning: Tuning,
+        gpu: Gpu = NO_GPU,
+        *,
+        repack: bool = True,
+    ) -> None:
+        """NotReady if the file cannot be loaded. The context never exceeds what the model was trained on.
+
+        With `repack`, weights lie in memory in the order in which they are multiplied fastest.
+        """
         self._log = start()
         self._log.clear()
         self._llama = llama = self._log.llama
         params = llama.llama_model_default_params()
         params.n_gpu_layers = gpu.layers
+        params.use_extra_bufts = repack
+        if repack:
+            params.load_mode = llama.LLAMA_LOAD_MODE_NONE  # a file that is mapped as well would stay in memory twice
         chosen = devices.choose(gpu.devices)
         params.devices = ctypes.cast(chosen, ctypes.c_void_p)
         self._model = llama.llama_model_load_from_file(str(path).encode(), params)
@@ -114,6 +129,8 @@ class Native:
         self._abort = ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
         self._flag: Flag | None = None
         self._threads = 0
+        self._views: dict[int, Logits] = {}
+        self._address = 0
         self._adapters: dict[str, Any] = {}
         self._adapter = ""
         self.vocabulary = Vocabulary(self._model)
@@ -126,8 +143,6 @@ class Native:
         sequences must be cut back. What comes out of a token does not depend on the other sequences, but somewhat on
         whether it is its sequence's only one in this evaluation.
         """
-        import numpy as np
-
         self._use(adapter)
         wanted = self._batch.fill(works)
         self._log.clear()
@@ -139,9 +154,7 @@ class Native:
             if status == _ABORTED:
                 raise Aborted
             raise Internal(f"llama.cpp failed with status {status} ({self._log}); please report this")
-        if not wanted:
-            return np.empty((0, self.vocabulary.size), np.float32)
-        return np.ctypeslib.as_array(self._llama.llama_get_logits(self._context), (wanted, self.vocabulary.size))
+        return self._logits(wanted)
 
     def use_threads(self, threads: int) -> None:
         """From the next evaluation on; what comes out is the same."""
@@ -213,6 +226,20 @@ class Native:
     def close(self) -> None:
         self._llama.llama_free(self._context)
         self._llama.llama_model_free(self._model)  # and its adapters
+
+    def _logits(self, wanted: int) -> Logits:
+        """A view costs numpy as much as a small evaluation's other work, and the memory hardly ever moves."""
+        import numpy as np
+
+        if not wanted:
+            return np.empty((0, self.vocabulary.size), np.float32)
+        logits = self._llama.llama_get_logits(self._context)
+        if (address := ctypes.addressof(logits.contents)) != self._address:
+            self._address = address
+            self._views.clear()
+        if wanted not in self._views:
+            self._views[wanted] = np.ctypeslib.as_array(logits, (wanted, self.vocabulary.size))
+        return self._views[wanted]
 
     def _use(self, adapter: str) -> None:
         if adapter == self._adapter:
@@ -325,4 +352,5 @@ def start() -> Log:
 
     log = Log(llama)
     llama.llama_backend_init()
+    kernels.use()
     return log

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from edge.llama import kernels
+from edge.llama.kernels import RawConfidence
 from edgewise.types import Sampling
 
 if TYPE_CHECKING:
@@ -30,7 +32,24 @@ class Confidence:
 
 
 class Gauge:
-    """Reads rows of logits without a Python list of the vocabulary; its scratch memory is for one thread."""
+    """Reads rows of logits without a Python list of the vocabulary; for one thread."""
+
+    def __init__(self, vocabulary_size: int) -> None:
+        self._read = kernels.confidence() or _ByNumpy(vocabulary_size)
+
+    def read(self, row: Logits) -> Confidence:
+        found = self._read(row)
+        log_total = math.log(found.total)
+        entropy = max(0.0, log_total - found.expected / found.total)
+        return Confidence(found.top, entropy, found.peak - found.second, found.peak + log_total)
+
+    def logprobs(self, rows: Logits, tokens: NDArray[np.int32]) -> list[float]:
+        """The natural-log probability of one token a row."""
+        return [min(0.0, float(row[token]) - self.read(row).log_total) for row, token in zip(rows, tokens, strict=True)]
+
+
+class _ByNumpy:
+    """The same as `kernels.confidence`, in three times the time."""
 
     def __init__(self, vocabulary_size: int) -> None:
         import numpy as np
@@ -39,24 +58,18 @@ class Gauge:
         self._weights = np.empty(vocabulary_size, np.float32)
         self._ones = np.ones(vocabulary_size, np.float32)
 
-    def read(self, row: Logits) -> Confidence:
+    def __call__(self, row: Logits) -> RawConfidence:
         import numpy as np
 
         top = int(row.argmax())
         peak = float(row[top])
         np.subtract(row, peak, out=self._shifted)
         np.exp(self._shifted, out=self._weights)
-        total = float(self._weights @ self._ones)
-        expected = float(self._weights @ self._shifted) / total
         row[top] = -np.inf
         second = float(row.max())
         row[top] = peak
-        log_total = math.log(total)
-        return Confidence(top, max(0.0, log_total - expected), peak - second, peak + log_total)
-
-    def logprobs(self, rows: Logits, tokens: NDArray[np.int32]) -> list[float]:
-        """The natural-log probability of one token a row."""
-        return [min(0.0, float(row[token]) - self.read(row).log_total) for row, token in zip(rows, tokens, strict=True)]
+        total, expected = float(self._weights @ self._ones), float(self._weights @ self._shifted)
+        return RawConfidence(top, peak, second, total, expected)
 
 
 class Sampler:

@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 CLOSED = "the engine was closed; start it again"
 _STALL_S = 0.15
-_LONGEST_STALL_S = 0.5
 _SMALLEST_CHUNK = 16
 _ADAPTERS_KEPT = 8
 _BATCH_PATIENCE_S = 60.0
@@ -63,7 +62,9 @@ class Scheduler:
         return {self.default_adapter, *(job.space.adapter for job in (*self._waiting, *self._running))}
 
     def add(self, job: Job) -> None:
-        job.known = self._prefixes.shared(job.prompt, job.space)
+        if self._is_delicate(job):
+            job.reusable = 0
+        job.known = min(job.reusable, self._prefixes.shared(job.prompt, job.space))
         self._waiting.append(job)
 
     def round(self) -> None:
@@ -112,7 +113,13 @@ class Scheduler:
         Adapters round differently in company wherever they were tried.
         """
         is_alone = job.has_seed and (bool(job.space.adapter) or not self._is_invariant)
-        return job.space.adapter, id(job) if is_alone else 0
+        return job.space.adapter, id(job) if is_alone or self._is_delicate(job) else 0
+
+    def _is_delicate(self, job: Job) -> bool:
+        """Its seed has to write the same text every time, and flash attention rounds differently in company, in chunks
+        of another size and with another number of threads. So it gets the same of each, and no evaluated prefix.
+        """
+        return job.has_seed and self._tuning.flash_attention
 
     def _prompts(self) -> list[Job]:
         prompts = [job for job in self._running if job.left > 1]
@@ -125,9 +132,7 @@ class Scheduler:
         if job.branches:
             self._evaluate_branches(job)
             return
-        count = (
-            job.left if job.is_whole else math.ceil(job.left / math.ceil(job.left / self._chunk_tokens(len(prompts))))
-        )
+        count = job.left if job.is_whole else math.ceil(job.left / math.ceil(job.left / self._chunk_tokens(job)))
         if job.left - count == 1:
             count -= 1  # nothing but a generated token is evaluated alone (see prefixes.Slot)
         rows, took_s = self._evaluate([job], [job.work(count)], job.flag, self._chunk_pace)
@@ -158,13 +163,11 @@ class Scheduler:
         """How many sequences it must leave alone: the background may not take them all."""
         return 1 if job.is_batch and self._sequences > 1 else 0
 
-    def _chunk_tokens(self, prompts: int) -> int:
-        """Less while somebody's answer is being written, who waits for it between two of his tokens: the shorter, the
-        fewer wait for their first."""
-        if all(job.left > 1 for job in self._running):
+    def _chunk_tokens(self, job: Job) -> int:
+        """No more than what takes `_STALL_S` while somebody's answer is being written, who waits for it."""
+        if self._is_delicate(job) or all(other.left > 1 for other in self._running):
             return self._tuning.chunk_tokens
-        stall_s = min(_LONGEST_STALL_S, _STALL_S * prompts)
-        return min(self._tuning.chunk_tokens, max(_SMALLEST_CHUNK, int(stall_s / self._token_s)))
+        return min(self._tuning.chunk_tokens, max(_SMALLEST_CHUNK, int(_STALL_S / self._token_s)))
 
     def _start(self, job: Job) -> bool:
         """Give a job its sequence; false if there is nothing to evaluate, because it has failed already."""
@@ -185,7 +188,7 @@ class Scheduler:
     ) -> tuple[Logits | None, float]:
         """What was found and how many seconds it took; None if it came to nothing, which the jobs have been told."""
         tokens = sum(len(work.tokens) for work in works)
-        threads = pace.threads(tokens)
+        threads = pace.team if self._is_delicate(jobs[0]) else pace.threads(tokens)
         started, processor = time.monotonic(), time.process_time()
         self._native.use_threads(threads)
         try:

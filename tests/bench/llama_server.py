@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shlex
@@ -22,8 +21,7 @@ _CMAKE = Path(__file__).with_suffix(".cmake")
 
 def folder() -> Path:
     """Where the server for this source, these flags, this compiler and this processor is, or would be."""
-    key = hashlib.sha256(bootstrap.wheel_key().encode() + _CMAKE.read_bytes()).hexdigest()[:16]
-    return bootstrap.CACHE / "llama-server" / key
+    return bootstrap.CACHE / "llama-server" / bootstrap.build_key([bootstrap.LLAMA_CMAKE, _CMAKE])
 
 
 def find() -> Path | None:

@@ -11,6 +11,14 @@ from edge.embedder import Embedder
 from edge.llama.engine import LlamaEngine
 
 
+@pytest.fixture(scope="session", autouse=True)
+def uncalibrated() -> Iterator[None]:
+    """Engines in this process are set up alike on every machine, whatever was measured there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edge.llama.machine.calibration.stored", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def gguf() -> Path:
     return models.locate(models.SMOLLM2.name)

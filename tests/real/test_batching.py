@@ -98,6 +98,28 @@ def test_several_at_once_write_what_each_writes_alone(
     asyncio.run(main())
 
 
+def test_with_flash_attention_too_a_seed_writes_the_same_text(gguf: Path) -> None:
+    """Alone, in company, and after its prompt was evaluated; also beyond 512 tokens, where threads share a sequence."""
+
+    async def main() -> None:
+        engine = await LlamaEngine.open(gguf, context_tokens=1024, parallel=3, flash_attention=True)
+        asked = {"What floats?": 12, LONG * 4: 12}
+        drawn = {text: options("", n, temperature=1.5, seed=5) for text, n in asked.items()}
+        first = [await write(engine, text, how) for text, how in drawn.items()]
+        assert first[1][1].tokens.prompt_tokens > 512
+        again = [await write(engine, text, how) for text, how in drawn.items()]
+        async with busy(engine, 1):
+            company = await asyncio.gather(*(write(engine, text, how) for text, how in drawn.items()))
+        for other in (again, company):
+            assert [text for text, _ in other] == [text for text, _ in first]
+            assert all(completion.tokens.cached_tokens == 0 for _, completion in other)
+        _, unseeded = await write(engine, LONG * 4, options("", 1))
+        assert unseeded.tokens.cached_tokens > 512, "who has no seed gets what was evaluated"
+        await engine.close()
+
+    asyncio.run(main())
+
+
 def test_a_long_prompt_stalls_answers_for_one_chunk(engine: LlamaEngine, watch: Watch) -> None:
     async def main() -> None:
         async with busy(engine, 2):

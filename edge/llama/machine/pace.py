@@ -25,7 +25,7 @@ class Pace:
     """Chooses for evaluations of about equal size apart, for what is right for one token need not be for a hundred."""
 
     def __init__(self, team: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._team = team
+        self.team = team
         self._clock = clock
         self._choices: dict[int, _Choice] = {}
 
@@ -40,7 +40,7 @@ class Pace:
     def _choice(self, tokens: int) -> _Choice:
         size = tokens.bit_length()
         if size not in self._choices:
-            self._choices[size] = _Choice(self._team, self._clock)
+            self._choices[size] = _Choice(self.team, self._clock)
         return self._choices[size]
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from edge.llama import kernels
 from tests.bench.engine.plan import Answer, Asked, Setup, Visit
 
 
@@ -33,10 +34,12 @@ def make(visit: Visit) -> Contender:
     setup, flash = visit.setup, visit.flash_attention
     contenders: dict[str, Callable[[], Contender]] = {
         "bare": lambda: Bare(setup, flash),
+        "bare_repacked": lambda: Bare(setup, flash, repack=True),
         "lock": lambda: Lock(setup, flash),
         "server": lambda: servers.LlamaServer(setup, flash, visit.program),
         "xllamacpp": lambda: servers.Xllamacpp(setup, flash, visit.program),
         "ours": lambda: ours.Ours(setup, flash),
+        "ours_plain": lambda: ours.Ours(setup, flash, repack=False),
         "ours_grpc": lambda: ours.OursOverGrpc(setup, flash),
     }
     return contenders[visit.contender]()
@@ -50,9 +53,10 @@ def messages(asked: Asked) -> list[Any]:
 class Bare:
     """llama.cpp from Python with nothing around it: one sequence, one request, greedy. For one stream only."""
 
-    def __init__(self, setup: Setup, flash_attention: bool) -> None:
+    def __init__(self, setup: Setup, flash_attention: bool, *, repack: bool = False) -> None:
         self._setup = setup
         self._flash_attention = flash_attention
+        self._repack = repack
         self.about = _about(setup, flash_attention)
         self.kernels = ""
 
@@ -64,6 +68,8 @@ class Bare:
         self._log = llama.llama_log_callback(_ignore)
         llama.llama_log_set(self._log, None)
         llama.llama_backend_init()
+        if self._repack and not kernels.use():
+            raise RuntimeError("this build of llama.cpp does not have the edge engine's kernels")
         self._model = llama.llama_model_load_from_file(self._setup.model.encode(), llama.llama_model_default_params())
         params = llama.llama_context_default_params()
         params.n_ctx = self._setup.context_tokens

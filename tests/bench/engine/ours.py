@@ -50,9 +50,10 @@ def greedy(new_tokens: int) -> Options:
 class Ours:
     """`LlamaEngine` with log-probabilities, entropies and margins, which it always gives."""
 
-    def __init__(self, setup: Setup, flash_attention: bool) -> None:
+    def __init__(self, setup: Setup, flash_attention: bool, *, repack: bool = True) -> None:
         self._setup = setup
         self._flash_attention = flash_attention
+        self._repack = repack
         self.about = self.kernels = ""
 
     async def open(self) -> None:
@@ -66,11 +67,12 @@ class Ours:
             parallel=setup.parallel,
             threads=setup.threads,
             flash_attention=self._flash_attention,
+            repack=self._repack,
         )
         from llama_cpp import llama_cpp
 
         tuned = calibration.tuning(self.engine.info.model_hash or "", setup.threads, self._flash_attention)
-        self.about = f"{tuned}, {setup.parallel} sequences of {setup.context_tokens} tokens"
+        self.about = f"{tuned}, repack {self._repack}, {setup.parallel} sequences of {setup.context_tokens} tokens"
         self.kernels = llama_cpp.llama_print_system_info().decode().strip()
 
     async def answer(self, asked: Asked, new_tokens: int) -> Answer:

@@ -7,15 +7,19 @@ from typing import Literal
 
 from edgewise.types import Value
 
-ContenderName = Literal["bare", "lock", "server", "xllamacpp", "ours", "ours_grpc"]
+ContenderName = Literal["bare", "bare_repacked", "lock", "server", "xllamacpp", "ours", "ours_plain", "ours_grpc"]
 CONTENDERS: dict[ContenderName, str] = {
     "bare": "a bare loop over the bindings, one sequence",
+    "bare_repacked": "the same loop with the edge engine's kernels",
     "lock": "llama-cpp-python's high-level API behind a lock",
     "server": "llama.cpp's server, same source, same flags",
     "xllamacpp": "llama.cpp's server as xllamacpp ships it",
     "ours": "the edge engine",
+    "ours_plain": "the edge engine with llama.cpp's kernels",
     "ours_grpc": "the whole edge node, over gRPC",
 }
+BARE: tuple[ContenderName, ...] = ("bare", "bare_repacked")
+"""Those that answer one request after the other, and take part in nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

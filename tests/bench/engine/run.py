@@ -13,7 +13,7 @@ from typing import Any
 
 from edgewise.types import Value
 from tests.bench.engine import machine, peers, report
-from tests.bench.engine.plan import Cell, ContenderName, Plan, Probed, Probes, Setup, Visit, Visited
+from tests.bench.engine.plan import BARE, Cell, ContenderName, Plan, Probed, Probes, Setup, Visit, Visited
 from tests.bench.engine.prompts import PromptMaker
 
 _ROOT = Path(__file__).parents[3]
@@ -83,7 +83,7 @@ class _Bench:
                 continue  # as ours
             seconds: dict[bool, list[float]] = {False: [], True: []}
             for self._flash[name] in (False, True, True, False):
-                streams = 1 if name == "bare" else max(self._plan.streams)
+                streams = 1 if name in BARE else max(self._plan.streams)
                 cells = tuple(cell for cell in self._cells() if cell.streams == streams)
                 visited = self._visit(name, cells, f"trial, flash attention {self._flash[name]}")
                 if not visited.error:
@@ -136,7 +136,9 @@ class _Bench:
             program=self._programs[name],
             flash_attention=self._flash[name],
             warm_up=self._maker.alone(self._plan.workloads[0].prompt_tokens),
-            cells=cells if name != "bare" else tuple(cell for cell in cells if cell.workload == self._plan.single.name),
+            cells=cells
+            if name not in BARE
+            else tuple(cell for cell in cells if cell.workload == self._plan.single.name),
         )
         output, error = _child("visit", task, self._log)
         _say(f"{title}: {name}, {time.monotonic() - started:.0f} s{f': {error}' if error else ''}")
