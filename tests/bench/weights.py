@@ -1,8 +1,9 @@
-"""What other weight types gain and cost here: `python -m tests.bench.weights`.
+"""What other weight types, and our kernels, gain and cost here: `python -m tests.bench.weights`.
 
 Each type is made of the model anew and measured in a process of its own with one thread. Speeds are tokens per second
-of processor time, which other programs disturb less than the clock's. Perplexity is of the demo's documents; answers
-are greedy, to questions of `facts.jsonl`. Writes build/bench/weights.json.
+of processor time, which other programs disturb less than the clock's. Perplexity is of the demo's documents, or of a
+text that is given, in windows of 512 tokens; answers are greedy, to questions of `facts.jsonl`. Writes
+build/bench/weights.json.
 """
 
 from __future__ import annotations
@@ -33,16 +34,18 @@ _ONE_THREAD = Tuning(1, 1, 128, flash_attention=False)
 _PROMPT_TOKENS = 512
 _STEPS = 64
 _QUESTIONS = 20
+_WINDOW_TOKENS, _READ_TOKENS = 512, 8192
+_DOCUMENTS = sorted((_HERE.parents[1] / "router" / "demo" / "device").glob("*.md"))
 
 
-def measure(model: Path) -> dict[str, Any]:
+def measure(model: Path, texts: list[Path], *, repack: bool) -> dict[str, Any]:
     """Of one file."""
-    native = Native(model, 1024, 4, _ONE_THREAD)
+    native = Native(model, 1024, 4, _ONE_THREAD, repack=repack)
     try:
-        found = {"mb": round(model.stat().st_size / 1e6), **_speeds(native), "perplexity": _perplexity(native)}
+        found = {"mb": round(model.stat().st_size / 1e6), **_speeds(native), **_perplexity(native, texts)}
     finally:
         native.close()
-    return {**found, "answers": asyncio.run(_answers(model))}
+    return {**found, "answers": asyncio.run(_answers(model, repack))}
 
 
 def _speeds(native: Native) -> dict[str, float]:
@@ -68,20 +71,21 @@ def _append(native: Native, sequences: int, tokens: Any, position: int) -> None:
         native.evaluate([Work(number, position + start, piece, "last") for number in range(sequences)], Flag())
 
 
-def _perplexity(native: Native) -> float:
+def _perplexity(native: Native, texts: list[Path]) -> dict[str, float]:
     gauge, logprobs = Gauge(native.vocabulary.size), []
-    for document in sorted((_HERE.parents[1] / "router" / "demo" / "device").glob("*.md")):
-        tokens = np.array(native.vocabulary.tokenize(document.read_text(encoding="utf-8"))[:1024], np.int32)
-        native.cut(0, 0)
-        for start in range(0, len(tokens) - 1, 32):
-            piece = tokens[start : min(start + 32, len(tokens) - 1)]
-            rows = native.evaluate([Work(0, start, piece, "every")], Flag())
-            logprobs += gauge.logprobs(rows, tokens[start + 1 : start + 1 + len(piece)])
-    return float(np.exp(-np.mean(logprobs)))
+    for text in texts:
+        whole = np.array(native.vocabulary.tokenize(text.read_text(encoding="utf-8"))[:_READ_TOKENS], np.int32)
+        for tokens in (whole[at : at + _WINDOW_TOKENS] for at in range(0, len(whole), _WINDOW_TOKENS)):
+            native.cut(0, 0)
+            for start in range(0, len(tokens) - 1, 32):
+                piece = tokens[start : min(start + 32, len(tokens) - 1)]
+                rows = native.evaluate([Work(0, start, piece, "every")], Flag())
+                logprobs += gauge.logprobs(rows, tokens[start + 1 : start + 1 + len(piece)])
+    return {"perplexity": float(np.exp(-np.mean(logprobs))), "read_tokens": len(logprobs)}
 
 
-async def _answers(model: Path) -> list[str]:
-    engine = await LlamaEngine.open(model, context_tokens=1024, parallel=1)
+async def _answers(model: Path, repack: bool) -> list[str]:
+    engine = await LlamaEngine.open(model, context_tokens=1024, parallel=1, repack=repack)
     lines = (_HERE / "facts.jsonl").read_text(encoding="utf-8").splitlines()[:_QUESTIONS]
     asked = [Asked(system="Answer in one sentence.", user=json.loads(line)["question"], tokens=0) for line in lines]
     answers = [(await ask(engine, one, greedy(32))).text for one in asked]
@@ -89,33 +93,37 @@ async def _answers(model: Path) -> list[str]:
     return answers
 
 
-def _of(model: Path) -> dict[str, Any]:
+def _of(model: Path, texts: list[Path], *, repack: bool = True) -> dict[str, Any]:
     """In a process of its own, because OpenMP keeps its threads."""
-    child = [sys.executable, "-m", "tests.bench.weights", "--child", str(model)]
+    child = [sys.executable, "-m", "tests.bench.weights", "--child", str(model), *map(str, texts)]
+    child += [] if repack else ["--no-repack"]
     return dict(json.loads(subprocess.run(child, check=True, stdout=subprocess.PIPE, text=True).stdout))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=models.SMOLLM2.name, help="of the catalogue, or a .gguf file")
+    parser.add_argument("texts", type=Path, nargs="*", default=_DOCUMENTS, help="whose perplexity; the demo's")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--no-repack", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    texts: list[Path] = arguments.texts
     if arguments.child:
-        print(json.dumps(measure(arguments.child)))
+        print(json.dumps(measure(arguments.child, texts, repack=not arguments.no_repack)))
         return
     model = models.locate(arguments.model)
-    rows = {"as it comes": _of(model)}
+    rows = {"as it comes": _of(model, texts), "the same, not repacked": _of(model, texts, repack=False)}
     with tempfile.TemporaryDirectory(prefix="edgewise-bench-") as directory:
         for to in _TYPES:
             made = Path(directory) / f"{to}.gguf"
             subprocess.run([sys.executable, "-m", "edge.llama.requantise", model, made, to], check=True)
-            rows[to] = _of(made)
+            rows[to] = _of(made, texts)
     before = rows["as it comes"]["answers"]
     print("| | prompt | one answer | four | perplexity | same greedy answers | MB |\n|---|---|---|---|---|---|---|")
     for name, row in rows.items():
         row["same_answers"] = sum(one == other for one, other in zip(before, row["answers"], strict=True))
         speeds = " | ".join(f"{row[speed]:.0f}" for speed in ("prompt", "one", "four"))
-        print(f"| {name} | {speeds} | {row['perplexity']:.1f} | {row['same_answers']} of {len(before)} | {row['mb']} |")
+        print(f"| {name} | {speeds} | {row['perplexity']:.2f} | {row['same_answers']} of {len(before)} | {row['mb']} |")
     out = Path("build/bench/weights.json")
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps({"name": "weights", "rows": rows}, indent=1) + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ from edge.embedder import Embedder
 from edge.llama.engine import LlamaEngine
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def uncalibrated() -> Iterator[None]:
     """Engines in this process are set up alike on every machine, whatever was measured there."""
     with pytest.MonkeyPatch.context() as patch:

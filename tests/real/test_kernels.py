@@ -67,7 +67,8 @@ def test_products_are_those_of_the_weights_in_the_file(products: ctypes.CDLL, ki
     random = np.random.default_rng(tokens)
     weights = random.normal(0.3, 1.0, (ROWS, COLUMNS)).astype(np.float32)
     inputs = random.normal(0.0, random.uniform(0.1, 9, (tokens, COLUMNS))).astype(np.float32)
-    inputs[0, 32:64] = 0.0  # a block of nothing
+    inputs[0, 32:64] = 0.0  # a block of nothing, and one of next to nothing
+    inputs[0, 64:96] = 1e-39
     rows = quants.quantize(weights, GGMLQuantizationType[kind])
     exact = quantised(inputs) @ quants.dequantize(rows, GGMLQuantizationType[kind]).astype(np.float64).T
     np.testing.assert_allclose(multiply(products, name, rows, inputs), exact, rtol=2e-4, atol=2e-3 * exact.std())

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NOTES = "The choir rehearses on Tuesday at seven. The code of the front door is 8841.\n"
+NOTES = "The choir rehearses on Tuesday at seven.\n"
+"""What a small model repeats, however its processor rounds."""
 QUESTION = {"id": "choir", "question": "When does the choir rehearse?", "answers": ["Tuesday"]}
 
 

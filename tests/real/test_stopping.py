@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.llama.chat_template import Rendered
 from edge.llama.engine import LlamaEngine
 from edge.llama.job import Job
-from edge.llama.machine.calibration import Tuning
-from edge.llama.native import Gpu, Native
+from edge.llama.native import Native
 from edgewise.errors import DeadlineExceeded, EdgewiseError, Internal, Overloaded
 from edgewise.types import Chunk, Completion, Options, Prompt, Sampling, Scores
 from tests.edges import prompt
@@ -229,9 +229,9 @@ def test_opening_that_is_cancelled_frees_the_model(gguf: Path, monkeypatch: pyte
     loading, freed = threading.Event(), threading.Event()
 
     class Loading(Native):
-        def __init__(self, path: Path, context_tokens: int, sequences: int, tuning: Tuning, gpu: Gpu) -> None:
+        def __init__(self, *arguments: Any, **options: Any) -> None:
             loading.set()
-            super().__init__(path, context_tokens, sequences, tuning, gpu)
+            super().__init__(*arguments, **options)
 
         def close(self) -> None:
             super().close()

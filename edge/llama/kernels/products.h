@@ -7,7 +7,9 @@
 
 #pragma once
 
+#if defined(__AVX2__)
 #include <immintrin.h>
+#endif
 
 #include <algorithm>
 #include <cstddef>
@@ -93,7 +95,7 @@ inline void quantise(const float * from, Inputs & to) {
     float peak;
     std::memcpy(&peak, &peak_bits, sizeof peak);
     to.scale = peak / 127;
-    const float inverse = to.scale > 0 ? 1 / to.scale : 0;
+    const float inverse = to.scale > 1e-30f ? 1 / to.scale : 0;  // of less, the inverse need not be a number
     int8_t bytes[BLOCK];
     int32_t sum = 0;
     for (int i = 0; i < BLOCK; i++) {

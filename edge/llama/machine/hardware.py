@@ -10,6 +10,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edge.llama import kernels
 from edgewise.errors import NotReady
 
 _TIMEOUT_S = 60.0
@@ -27,10 +28,11 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """`features` are the processor features that llama.cpp uses, in its own names."""
+    """`features` are the processor features that llama.cpp uses, in its own names; `has_kernels` if ours are in it."""
 
     features: tuple[str, ...]
     devices: tuple[Device, ...]
+    has_kernels: bool
 
     @property
     def gpus(self) -> tuple[Device, ...]:
@@ -54,7 +56,8 @@ def look() -> Hardware:
         last = (child.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"])[-1]
         raise NotReady(f"llama.cpp cannot be loaded ({last[:300]}); run `make setup`")
     found = json.loads(child.stdout)
-    return Hardware(tuple(found["features"]), tuple(Device(**device) for device in found["devices"]))
+    devices = tuple(Device(**device) for device in found["devices"])
+    return Hardware(tuple(found["features"]), devices, found["has_kernels"])
 
 
 def has_amx() -> bool:
@@ -90,7 +93,7 @@ def _read() -> Hardware:
                 is_gpu=libggml.ggml_backend_dev_type(device) in _GPU_TYPES,
             )
         )
-    return Hardware(tuple(features), tuple(devices))
+    return Hardware(tuple(features), tuple(devices), kernels.use())
 
 
 _GPU_TYPES = (1, 2)
