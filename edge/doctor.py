@@ -201,7 +201,7 @@ def _requantising(settings: EdgeSettings) -> Finding:
     return Finding(
         "ok",
         "weights",
-        "Q4_1 is slow without AMX and our kernels: as Q8_0, SmolLM2 evaluates prompts 1.9 times as fast with next to "
-        "no loss and takes 47 MB more; as Q4_0 2.7 times, but its answers get worse",
+        "Q4_1 is slow without AMX and our kernels: as Q8_0, SmolLM2 evaluates prompts twice as fast with next to no "
+        "loss and takes 47 MB more; as Q4_0 2.4 times, but its answers get worse",
         f"to try it: `edgewise models requantise {settings.model} --to q8_0`",
     )

@@ -24,8 +24,8 @@ models_app = typer.Typer(
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 _COST = (
     "What is lost by rounding the weights of {name} a second time does not come back: expect worse answers than from a "
-    "file that its publisher made as {to}. (The perplexity of SmolLM2 on a plain text, 19.4 as Q4_1, became 24.4 as "
-    "q4_0 and 19.5 as q8_0.) The original stays, and stays the one in use."
+    "file that its publisher made as {to}. (The perplexity of SmolLM2 on a speech, 22.6 as Q4_1, became 26.5 as "
+    "q4_0 and 22.7 as q8_0.) The original stays, and stays the one in use."
 )
 _SHORTER, _FIRST_DIGITS = re.compile("([0-9a-f]{12})[0-9a-f]{52}"), r"\1"
 _TRUST = {

@@ -93,7 +93,11 @@ async def _answers(model: Path, repack: bool) -> list[str]:
     return answers
 
 
-def _of(model: Path, texts: list[Path], *, repack: bool = True) -> dict[str, Any]:
+def _both(name: str, model: Path, texts: list[Path]) -> dict[str, dict[str, Any]]:
+    return {name: _of(model, texts, repack=True), f"{name}, not repacked": _of(model, texts, repack=False)}
+
+
+def _of(model: Path, texts: list[Path], *, repack: bool) -> dict[str, Any]:
     """In a process of its own, because OpenMP keeps its threads."""
     child = [sys.executable, "-m", "tests.bench.weights", "--child", str(model), *map(str, texts)]
     child += [] if repack else ["--no-repack"]
@@ -112,12 +116,13 @@ def main() -> None:
         print(json.dumps(measure(arguments.child, texts, repack=not arguments.no_repack)))
         return
     model = models.locate(arguments.model)
-    rows = {"as it comes": _of(model, texts), "the same, not repacked": _of(model, texts, repack=False)}
+    rows = _both("as it comes", model, texts)
     with tempfile.TemporaryDirectory(prefix="edgewise-bench-") as directory:
         for to in _TYPES:
             made = Path(directory) / f"{to}.gguf"
-            subprocess.run([sys.executable, "-m", "edge.llama.requantise", model, made, to], check=True)
-            rows[to] = _of(made, texts)
+            command = [sys.executable, "-m", "edge.llama.requantise", model, made, to]
+            subprocess.run(command, check=True, stderr=subprocess.DEVNULL)  # llama.cpp names every tensor
+            rows |= _both(to, made, texts)
     before = rows["as it comes"]["answers"]
     print("| | prompt | one answer | four | perplexity | same greedy answers | MB |\n|---|---|---|---|---|---|---|")
     for name, row in rows.items():
