@@ -120,7 +120,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="edgewise-bench-") as directory:
         for to in _TYPES:
             made = Path(directory) / f"{to}.gguf"
-            command = [sys.executable, "-m", "edge.llama.requantise", model, made, to]
+            command = [sys.executable, "-m", "edge.llama.requantise", str(model), str(made), to]
             subprocess.run(command, check=True, stderr=subprocess.DEVNULL)  # llama.cpp names every tensor
             rows |= _both(to, made, texts)
     before = rows["as it comes"]["answers"]
