@@ -50,7 +50,7 @@ class EdgeSettings(Section):
     repack: bool = Field(
         default=True,
         description="Keep weights in memory in the order in which this processor multiplies them fastest; off: as in "
-        "the file.",
+        "the file, for plain kernels only (no AMX either).",
     )
     prefix_cache_mib: int = Field(
         default=128,

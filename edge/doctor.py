@@ -63,14 +63,14 @@ def _llama(settings: EdgeSettings, *, calibrate: bool, progress: Callable[[int],
             advice = "set edge.model to an instruction-tuned model"
             yield Finding("fail", "template", "the model has no chat template", advice)
         subject = "self-test"
-        asyncio.run(selftest.check(path))
+        asyncio.run(selftest.check(path, repack=settings.repack))
         yield Finding("ok", subject, "llama.cpp decodes this model on this processor")
         subject = "speed"
         yield _speed(path, settings, calibrate=calibrate, progress=progress)
     except EdgewiseError as error:
         yield Finding("fail", subject, error.message)
         return
-    if " Q4_1" in needed.description and not found.uses_amx and not (found.has_kernels and settings.repack):
+    if " Q4_1" in needed.description and not (settings.repack and (found.uses_amx or found.has_kernels)):
         yield _requantising(settings)
 
 
@@ -91,7 +91,7 @@ def _processor(found: hardware.Hardware) -> Finding:
     features = [feature for feature in found.features if feature not in {"LLAMAFILE", "OPENMP", "REPACK"}]
     text = f"llama-cpp-python {version} on {build.cores()} cores, {platform.machine()}: {' '.join(features)}"
     if found.has_kernels:
-        text += "; our kernels for Q4_1 and Q8_0"
+        text += "; our kernels are in it"
     figures = {
         "cores": build.cores(),
         "features": list(found.features),
@@ -99,7 +99,7 @@ def _processor(found: hardware.Hardware) -> Finding:
         "kernels": found.has_kernels,
     }
     if hardware.has_amx() and not found.uses_amx:
-        advice = "delete .venv and run `make setup`: a build for this processor evaluates prompts four times as fast"
+        advice = "delete .venv and run `make setup`: a build for this processor evaluates prompts much faster"
         return Finding("warn", "llama.cpp", f"{text}; built without the AMX that the processor has", advice, figures)
     return Finding("ok", "llama.cpp", f"{text}; {'AMX is used' if found.uses_amx else 'no AMX here'}", figures=figures)
 
@@ -155,10 +155,13 @@ def _memory(needed: Probe, settings: EdgeSettings) -> Finding:
 
 def _tuning(path: Path, settings: EdgeSettings) -> calibration.Tuning:
     """As the engine chooses it."""
-    return calibration.tuning(models.digest(path), settings.threads, settings.flash_attention)
+    return calibration.tuning(models.digest(path), settings.threads, settings.flash_attention, repack=settings.repack)
 
 
 def _speed(path: Path, settings: EdgeSettings, *, calibrate: bool, progress: Callable[[int], None]) -> Finding:
+    if not settings.repack:
+        text = "not measured, as edge.repack is off: the defaults are used"
+        return Finding("ok", "speed", f"{_in_words(_tuning(path, settings))}; {text}")
     found = None if calibrate else calibration.known(models.digest(path))
     busy = os.getloadavg()[0] / build.cores()
     if found is None:
@@ -201,7 +204,7 @@ def _requantising(settings: EdgeSettings) -> Finding:
     return Finding(
         "ok",
         "weights",
-        "Q4_1 is slow without AMX and our kernels: as Q8_0, SmolLM2 evaluates prompts twice as fast with next to no "
+        "Q4_1 is slow without AMX or our kernels: as Q8_0, SmolLM2 evaluates prompts twice as fast with next to no "
         "loss and takes 47 MB more; as Q4_0 2.4 times, but its answers get worse",
         f"to try it: `edgewise models requantise {settings.model} --to q8_0`",
     )

@@ -151,7 +151,7 @@ async def _open_engine(settings: EdgeSettings, directory: Path, opened: AsyncExi
         from edge.llama.native import Gpu
 
         path = await asyncio.to_thread(models.locate, settings.model)
-        await selftest.check(path)
+        await selftest.check(path, repack=settings.repack)
         engine = await LlamaEngine.open(
             path,
             context_tokens=settings.context_tokens,

@@ -19,13 +19,13 @@ from edgewise.errors import InvalidInput, NotReady
 _ADVICE = "make it anew, from this model and with its linear layers only"
 
 
-async def check(model: Path, adapter: Adapter) -> None:
+async def check(model: Path, adapter: Adapter, *, repack: bool) -> None:
     """InvalidInput if the model cannot decode with it; a pass holds for these two, the build and the processor."""
     digest = await asyncio.to_thread(models.digest, model)
-    mark = place.cache_dir() / "selftest" / build.key(digest, adapter.digest)
+    mark = place.cache_dir() / "selftest" / build.key(digest, adapter.digest, str(repack))
     if mark.exists():
         return
-    status, last = await selftest.run("edge.llama.adapter_trial", str(model), str(adapter.path))
+    status, last = await selftest.run("edge.llama.adapter_trial", str(model), str(adapter.path), str(repack))
     if status < 0:
         raise InvalidInput(f"llama.cpp dies of the adapter {adapter.name}; {_ADVICE}")
     if status != 0:
@@ -34,12 +34,12 @@ async def check(model: Path, adapter: Adapter) -> None:
     mark.touch()
 
 
-def decode(model: Path, adapter: Path) -> None:
+def decode(model: Path, adapter: Path, *, repack: bool) -> None:
     import numpy as np
 
     from edge.llama.native import Flag, Native, Work
 
-    native = Native(model, 512, 1, Tuning.default(build.cores()))
+    native = Native(model, 512, 1, Tuning.default(build.cores(), repack=repack))
     native.load_adapter(adapter, models.digest(adapter))
     tokens = np.arange(2, 10, dtype=np.int32)
     many = native.evaluate([Work(0, 0, tokens, "every")], Flag(), models.digest(adapter)).copy()
@@ -51,6 +51,6 @@ def decode(model: Path, adapter: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        decode(Path(sys.argv[1]), Path(sys.argv[2]))
+        decode(Path(sys.argv[1]), Path(sys.argv[2]), repack=sys.argv[3] == "True")
     except (InvalidInput, NotReady) as error:
         sys.exit(error.message)

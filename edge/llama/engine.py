@@ -61,8 +61,10 @@ class LlamaEngine:
         info: EngineInfo,
         places: tuple[int, int],
         adapters: Adapters,
+        repack: bool,
     ) -> None:
         self._path = path
+        self._repack = repack
         self._owner = owner
         self._native = native
         self._template = ChatTemplate(native.facts.chat_template, native.vocabulary)
@@ -99,17 +101,17 @@ class LlamaEngine:
         more memory than there is.
 
         `context_tokens`, a request's window, is capped at what the model was trained on. Without `threads` and
-        `flash_attention` they are what was measured for this model here, or all cores and off. Prefixes outlive the
-        engine in `prefix_directory`.
+        `flash_attention` they are what was measured for this model here, or all cores and off. `repack` is Tuning's.
+        Prefixes outlive the engine in `prefix_directory`.
         """
         digest = await asyncio.to_thread(_checked_digest, path)
-        tuning = calibration.tuning(digest, threads, flash_attention)
+        tuning = calibration.tuning(digest, threads, flash_attention, repack=repack)
         if gpu.layers == 0:
             await asyncio.to_thread(memory.check, path, context_tokens, parallel, tuning)
         fingerprint = build.key(digest, str(context_tokens), str(parallel), str(tuning.flash_attention), str(repack))
 
         def load() -> tuple[Native, Scheduler, Callable[[], None]]:
-            native = Native(path, context_tokens, parallel, tuning, gpu, repack=repack)
+            native = Native(path, context_tokens, parallel, tuning, gpu)
             prefixes = Prefixes(native, parallel, prefix_cache_mib * _MIB)
             scheduler = Scheduler(native, prefixes, tuning, is_invariant=is_invariant(native, parallel))
             if prefix_directory is None:
@@ -130,7 +132,8 @@ class LlamaEngine:
                 capabilities=("logprobs", "score", "tokenize", "grammar", "adapters", "surprisal"),
             )
             adapters = Adapters(adapter_directory)
-            engine = cls(path, owner, native, info=info, places=(parallel, max_queue), adapters=adapters)
+            places = parallel, max_queue
+            engine = cls(path, owner, native, info=info, places=places, adapters=adapters, repack=repack)
             await engine._load_remembered_adapter()
             return engine
         except BaseException:
@@ -275,7 +278,7 @@ class LlamaEngine:
         """An adapter that was tried with this model, in a child process."""
         adapter = await self._adapters.find(name)
         if adapter.digest and adapter.digest not in self._tried:
-            await adapter_trial.check(self._path, adapter)
+            await adapter_trial.check(self._path, adapter, repack=self._repack)
             self._tried.add(adapter.digest)
         return adapter
 

@@ -87,27 +87,15 @@ class Work:
 class Native:
     """`evaluate` appends to sequences 0 to `sequences` - 1, each with a context window and memory of its own."""
 
-    def __init__(
-        self,
-        path: Path,
-        context_tokens: int,
-        sequences: int,
-        tuning: Tuning,
-        gpu: Gpu = NO_GPU,
-        *,
-        repack: bool = True,
-    ) -> None:
-        """NotReady if the file cannot be loaded. The context never exceeds what the model was trained on.
-
-        With `repack`, weights lie in memory in the order in which they are multiplied fastest.
-        """
+    def __init__(self, path: Path, context_tokens: int, sequences: int, tuning: Tuning, gpu: Gpu = NO_GPU) -> None:
+        """NotReady if the file cannot be loaded. The context never exceeds what the model was trained on."""
         self._log = start()
         self._log.clear()
         self._llama = llama = self._log.llama
         params = llama.llama_model_default_params()
         params.n_gpu_layers = gpu.layers
-        params.use_extra_bufts = repack
-        if repack:
+        params.use_extra_bufts = tuning.repack
+        if tuning.repack and gpu.layers == 0 and kernels.use():
             params.load_mode = llama.LLAMA_LOAD_MODE_NONE  # a file that is mapped as well would stay in memory twice
         chosen = devices.choose(gpu.devices)
         params.devices = ctypes.cast(chosen, ctypes.c_void_p)
@@ -157,7 +145,7 @@ class Native:
         return self._logits(wanted)
 
     def use_threads(self, threads: int) -> None:
-        """From the next evaluation on; what comes out is the same."""
+        """From the next evaluation on; what comes out is the same, but with flash attention beyond 512 tokens."""
         if threads != self._threads:
             self._llama.llama_set_n_threads(self._context, threads, threads)
             self._threads = threads

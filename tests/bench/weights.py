@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ _DOCUMENTS = sorted((_HERE.parents[1] / "router" / "demo" / "device").glob("*.md
 
 def measure(model: Path, texts: list[Path], *, repack: bool) -> dict[str, Any]:
     """Of one file."""
-    native = Native(model, 1024, 4, _ONE_THREAD, repack=repack)
+    native = Native(model, 1024, 4, replace(_ONE_THREAD, repack=repack))
     try:
         found = {"mb": round(model.stat().st_size / 1e6), **_speeds(native), **_perplexity(native, texts)}
     finally:

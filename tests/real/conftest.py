@@ -24,7 +24,7 @@ def gguf() -> Path:
     return models.locate(models.SMOLLM2.name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine(gguf: Path) -> Iterator[LlamaEngine]:
     """Bound to no event loop, so each test may run its own. One thread, because several wait for each other in turns
     that a busy machine makes long."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy import bootstrap
+from tests.bench import llama_server
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +101,19 @@ def test_a_wheel_is_kept_for_one_processor_and_one_set_of_flags(monkeypatch: pyt
     monkeypatch.setattr(bootstrap, "compiler", lambda: "another one")
     keys.add(bootstrap.wheel_key())
     assert len(keys) == 4
+
+
+def test_a_wheel_is_compiled_again_for_another_kernel_and_the_server_to_measure_by_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys = {bootstrap.wheel_key(): llama_server.folder()}
+    shutil.copytree(bootstrap.KERNELS, tmp_path / "kernels")
+    monkeypatch.setattr(bootstrap, "KERNELS", tmp_path / "kernels")
+    for file in ("products.h", "memory.cpp"):
+        with (tmp_path / "kernels" / file).open("a") as source:
+            source.write("// another one\n")
+        keys[bootstrap.wheel_key()] = llama_server.folder()
+    assert (len(keys), len(set(keys.values()))) == (3, 1)
 
 
 def test_a_kept_wheel_is_not_compiled_again(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 namespace edgewise {
 
@@ -77,17 +78,26 @@ static int first_index(const float * row, int words, float wanted) {
 
 extern "C" {
 GGML_BACKEND_API void edgewise_confidence(const float * row, int32_t words, edgewise::Confidence * to) {
+    using edgewise::LANES;
     edgewise::two_largest(row, words, to->peak, to->second);
     to->top = edgewise::first_index(row, words, to->peak);
-    float total = 0, expected = 0;
-#pragma omp simd reduction(+ : total, expected)
-    for (int i = 0; i < words; i++) {
-        const float below = std::max(row[i] - to->peak, -87.0f);  // less than that is nothing, and no number of its own
+    float totals[LANES] = {}, expected[LANES] = {};
+    const auto add = [&](int lane, float logit) {
+        const float below = std::max(logit - to->peak, -87.0f);  // less than that is nothing, and no number of its own
         const float weight = edgewise::exponential(below);
-        total += weight;
-        expected += weight * below;
+        totals[lane] += weight;
+        expected[lane] += weight * below;
+    };
+    int start = 0;
+    for (; start + LANES <= words; start += LANES) {
+        for (int lane = 0; lane < LANES; lane++) {
+            add(lane, row[start + lane]);
+        }
     }
-    to->total = total;
-    to->expected = expected;
+    for (int lane = 0; start + lane < words; lane++) {
+        add(lane, row[start + lane]);
+    }
+    to->total = std::accumulate(totals, totals + LANES, 0.0f);
+    to->expected = std::accumulate(expected, expected + LANES, 0.0f);
 }
 }

@@ -1,4 +1,5 @@
-// Products of quantised weights with many tokens at once, for types where llama.cpp takes one token after the other.
+// Products of quantised weights with many tokens at once, for types where llama.cpp takes one token after the other
+// (Q4_1) or a few (Q8_0).
 //
 // Weights lie in groups of as many rows as a vector has lanes: 32-bit words of 4 or 8 inputs stand beside the same words
 // of the group's other rows, so one load brings a word of every row, and it is unpacked once for all tokens. An input is
@@ -104,7 +105,7 @@ inline void quantise(const float * from, Inputs & to) {
         std::memcpy(&rounded, &shifted, sizeof rounded);
         rounded -= 0x4b400000;
         bytes[i] = (int8_t) rounded;
-        sum += rounded;
+        sum += bytes[i];
     }
     std::memcpy(to.words, bytes, sizeof bytes);
     to.sum = to.scale * (float) sum;

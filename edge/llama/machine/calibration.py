@@ -33,17 +33,21 @@ _ASKED_TOKENS, _ANSWER_TOKENS = 512, 64
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """`threads` generate, `prompt_threads` evaluate prompts, at most `chunk_tokens` tokens in one decode."""
+    """`threads` generate, `prompt_threads` evaluate prompts, at most `chunk_tokens` tokens in one decode.
+
+    With `repack`, weights lie in memory in the order in which special kernels want them: AMX's, llama.cpp's, or ours.
+    """
 
     threads: int
     prompt_threads: int
     chunk_tokens: int
     flash_attention: bool
+    repack: bool = True
 
     @classmethod
-    def default(cls, cores: int) -> Self:
+    def default(cls, cores: int, *, repack: bool = True) -> Self:
         """All cores; flash attention off, because where it costs it halves the speed of generation."""
-        return cls(threads=cores, prompt_threads=cores, chunk_tokens=128, flash_attention=False)
+        return cls(threads=cores, prompt_threads=cores, chunk_tokens=128, flash_attention=False, repack=repack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,12 @@ Rounds = Callable[[tuple[Tuning, ...]], tuple[Measured, ...]]
 """Measures settings against each other, in interleaved rounds."""
 
 
-def tuning(digest: str, threads: int | None, flash_attention: bool | None) -> Tuning:
-    """What was measured for a model, or the default; where the settings say something, that."""
-    found = stored(digest) or Tuning.default(build.cores())
+def tuning(digest: str, threads: int | None, flash_attention: bool | None, *, repack: bool = True) -> Tuning:
+    """What was measured for a model, or the default; where the settings say something, that.
+
+    Without `repack` other kernels are at work than those that were measured.
+    """
+    found = (stored(digest) if repack else None) or Tuning.default(build.cores(), repack=repack)
     if threads is not None:
         found = replace(found, threads=threads, prompt_threads=threads)
     return found if flash_attention is None else replace(found, flash_attention=flash_attention)

@@ -1,9 +1,9 @@
 """How many threads an evaluation gets: all of them, or one when other programs want the cores.
 
 A few tokens of a small model are little work to share. A team of threads that wait for each other hundreds of times a
-token is twice as fast as one thread on a quiet machine, and a tenth as fast beside a busy program. No setting is right
-for both. That the cores are wanted shows in the processor time that the team gets; that they are free again shows only
-when the team is tried again, which is done ever less often.
+token is faster than one thread on a quiet machine, and slower beside busy programs. No setting is right for both. That
+the cores are wanted shows in the processor time that the team gets; that they are free again shows only when the team
+is tried again, which is done ever less often.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ class Probe:
 def probe(path: Path, context_tokens: int = 512, sequences: int = 1, tuning: Tuning | None = None) -> Probe:
     """NotReady if this is no language model that llama.cpp can run. Kept, and so asked once a file and settings."""
     tuning = tuning or Tuning.default(1)
-    arguments = [str(context_tokens), str(sequences), str(tuning.chunk_tokens), str(int(tuning.flash_attention))]
+    numbers = (context_tokens, sequences, tuning.chunk_tokens, int(tuning.flash_attention), int(tuning.repack))
+    arguments = [str(number) for number in numbers]
     try:
         digest = models.digest(path)
     except OSError as error:
@@ -92,7 +93,9 @@ def _ask(path: Path, arguments: list[str]) -> Probe:
     raise NotReady(f"llama.cpp ended with {how} when it read {path}; the file is damaged: fetch it again")
 
 
-def read(path: Path, context_tokens: int, sequences: int, chunk_tokens: int, flash_attention: bool) -> Probe:
+def read(
+    path: Path, context_tokens: int, sequences: int, chunk_tokens: int, *, flash_attention: bool, repack: bool
+) -> Probe:
     """In the child. NotReady as above."""
     from llama_cpp import llama_cpp as llama
 
@@ -132,7 +135,7 @@ def read(path: Path, context_tokens: int, sequences: int, chunk_tokens: int, fla
         parameters=llama.llama_model_n_params(model),
         context_tokens=llama.llama_model_n_ctx_train(model),
         has_chat_template=llama.llama_model_chat_template(model, None) is not None,
-        weights_bytes=llama.llama_model_size(model),
+        weights_bytes=llama.llama_model_size(model) + (_shared_bytes(path) if repack else 0),
         kv_bytes=round(sum(map(float, _STATE.findall(said))) * _MIB),
         buffer_bytes=round(sum(map(float, _BUFFERS.findall(said))) * _MIB),
     )
@@ -181,19 +184,38 @@ class _GgufInit(ctypes.Structure):
     _fields_ = (("no_alloc", ctypes.c_bool), ("context", ctypes.c_void_p))
 
 
-def _described(path: Path, key: str) -> str | None:
-    """A text of the file's metadata, which can be read also where the model cannot."""
+def _shared_bytes(path: Path) -> int:
+    """Of the weights that are both the first and the last of a model; repacked, the last ones are a copy."""
+    libggml, content = _open(path)
+    libggml.gguf_find_tensor.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    libggml.gguf_find_tensor.restype = ctypes.c_int64
+    libggml.gguf_get_tensor_size.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+    libggml.gguf_get_tensor_size.restype = ctypes.c_size_t
+    first = libggml.gguf_find_tensor(content, b"token_embd.weight")
+    if first < 0 or libggml.gguf_find_tensor(content, b"output.weight") >= 0:
+        return 0
+    size: int = libggml.gguf_get_tensor_size(content, first)
+    return size
+
+
+def _open(path: Path) -> tuple[Any, int | None]:
+    """ggml, and the head of a file; None if that cannot be read. Never freed: the process is short."""
     from llama_cpp._ggml import libggml
 
     libggml.gguf_init_from_file.argtypes = [ctypes.c_char_p, _GgufInit]
     libggml.gguf_init_from_file.restype = ctypes.c_void_p
+    return libggml, libggml.gguf_init_from_file(str(path).encode(), _GgufInit(True, None))
+
+
+def _described(path: Path, key: str) -> str | None:
+    """A text of the file's metadata, which can be read also where the model cannot."""
+    libggml, content = _open(path)
     libggml.gguf_find_key.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
     libggml.gguf_find_key.restype = ctypes.c_int64
     for name in ("gguf_get_kv_type", "gguf_get_val_str"):
         getattr(libggml, name).argtypes = [ctypes.c_void_p, ctypes.c_int64]
     libggml.gguf_get_val_str.restype = ctypes.c_char_p
     string = 8  # GGUF_TYPE_STRING
-    content = libggml.gguf_init_from_file(str(path).encode(), _GgufInit(True, None))
     if not content:
         return None
     index = libggml.gguf_find_key(content, key.encode())
@@ -204,9 +226,16 @@ def _described(path: Path, key: str) -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    path, context_tokens, sequences, chunk_tokens, flash_attention = arguments
+    path, context_tokens, sequences, chunk_tokens, flash_attention, repack = arguments
     try:
-        found = read(Path(path), int(context_tokens), int(sequences), int(chunk_tokens), flash_attention == "1")
+        found = read(
+            Path(path),
+            int(context_tokens),
+            int(sequences),
+            int(chunk_tokens),
+            flash_attention=flash_attention == "1",
+            repack=repack == "1",
+        )
     except NotReady as error:
         sys.stdout.write(error.message)
         return _UNSET

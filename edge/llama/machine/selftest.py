@@ -22,18 +22,19 @@ _TIMEOUT_S = 120.0
 _REBUILD = (
     "llama-cpp-python was built for another processor, or by a compiler whose code fails on this one. Delete {wheels} "
     "and .venv and run `make setup`, which builds it for this processor (with -fno-dse where the compiler is gcc). "
-    'If that fails too, leave AMX out: CMAKE_ARGS="-DCMAKE_C_FLAGS={flags} -DCMAKE_CXX_FLAGS={flags}" make setup'
+    'If that fails too, leave AMX out: CMAKE_ARGS="-DCMAKE_C_FLAGS={flags} -DCMAKE_CXX_FLAGS={flags}" make setup. '
+    "Meanwhile, edge.repack = false does without AMX and all other special kernels."
 )
 _NO_AMX = "'-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'"
 
 
-async def check(path: Path) -> None:
+async def check(path: Path, *, repack: bool = True) -> None:
     """NotReady, with what to do, if this is no model or cannot be decoded here. A pass holds for model, build, CPU."""
-    mark = await asyncio.to_thread(_mark, path)
+    mark = await asyncio.to_thread(_mark, path, repack)
     if mark.exists():
         return
     await asyncio.to_thread(probe, path)
-    status, last = await run("edge.llama.machine.selftest", str(path))
+    status, last = await run("edge.llama.machine.selftest", str(path), str(repack))
     judge(status, last, path)
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.touch()
@@ -69,26 +70,26 @@ def judge(status: int, last: str, path: Path) -> None:
     raise NotReady(f"the self-test of {path} failed: {last[:500]}")
 
 
-def decode(path: Path) -> None:
+def decode(path: Path, *, repack: bool) -> None:
     """A chunk and then a single token, which are different code in llama.cpp."""
     import numpy as np
 
     from edge.llama.native import Flag, Native, Work
 
-    native = Native(path, 512, 1, Tuning.default(build.cores()))
+    native = Native(path, 512, 1, Tuning.default(build.cores(), repack=repack))
     tokens = np.array(native.vocabulary.tokenize("The quick brown fox jumps over the lazy dog. " * 4), np.int32)
     native.evaluate([Work(0, 0, tokens, "last")], Flag())
     native.evaluate([Work(0, len(tokens), tokens[:1], "last")], Flag())
     native.close()
 
 
-def _mark(path: Path) -> Path:
+def _mark(path: Path, repack: bool) -> Path:
     """An empty file whose name is a hash of all that a pass depends on."""
-    return place.cache_dir() / "selftest" / build.key(models.digest(path))
+    return place.cache_dir() / "selftest" / build.key(models.digest(path), str(repack))
 
 
 if __name__ == "__main__":
     try:
-        decode(Path(sys.argv[1]))
+        decode(Path(sys.argv[1]), repack=sys.argv[2] == "True")
     except NotReady as error:
         sys.exit(error.message)

@@ -15,7 +15,7 @@ CONTENDERS: dict[ContenderName, str] = {
     "server": "llama.cpp's server, same source, same flags",
     "xllamacpp": "llama.cpp's server as xllamacpp ships it",
     "ours": "the edge engine",
-    "ours_plain": "the edge engine with llama.cpp's kernels",
+    "ours_plain": "the edge engine with `edge.repack = false`",
     "ours_grpc": "the whole edge node, over gRPC",
 }
 BARE: tuple[ContenderName, ...] = ("bare", "bare_repacked")
