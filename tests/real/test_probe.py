@@ -30,7 +30,7 @@ def test_llama_cpp_says_what_a_model_is_and_takes(gguf: Path) -> None:
     assert large.kv_bytes == pytest.approx(8 * small.kv_bytes, rel=0.01)
     plain = probe(gguf, 1024, 1, replace(TUNING, repack=False))
     assert 0.9 < plain.weights_bytes / gguf.stat().st_size <= 1
-    # Its first weights are its last ones too, 49,152 words of 576 in 34 bytes for every 32, and repacked they are a copy.
+    # Its first weights are its last too: 49,152 words of 576 numbers, 34 bytes for 32. Repacked, the last are a copy.
     assert small.weights_bytes - plain.weights_bytes == 49_152 * 576 * 34 // 32
     assert 0 < small.buffer_bytes < small.weights_bytes
     assert probe(gguf, 100_000, 1, TUNING) == probe(gguf, 8192, 1, TUNING)
