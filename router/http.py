@@ -118,7 +118,7 @@ class _Door:
 
     async def embeddings(self, request: Request) -> Response:
         body = await _body(request, EmbeddingRequest)
-        vectors = await self._embedder.embed(body.texts)
+        vectors = await self._embedder.embed(body.input)
         data = [
             {"object": "embedding", "index": place, "embedding": _encoded(vector, body.encoding_format)}
             for place, vector in enumerate(vectors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from edgewise.errors import InvalidInput
 from edgewise.types import Privacy, Question, Sampling, Text, Turn
@@ -13,6 +13,14 @@ from edgewise.types import Privacy, Question, Sampling, Text, Turn
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _listed(given: object) -> object:
+    return [given] if isinstance(given, str) else given
+
+
+Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed)]
+"""A list of them, or a single one."""
 
 
 class TextPart(_Body):
@@ -93,7 +101,7 @@ class ChatRequest(_Body):
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
-    stop: str | tuple[str, ...] | None = None
+    stop: Texts | None = None
     user: str = ""
     n: Literal[1] = 1
     presence_penalty: Literal[0] = 0
@@ -139,18 +147,14 @@ class ChatRequest(_Body):
             "temperature": self.temperature,
             "top_p": self.top_p,
             "seed": self.seed,
-            "stop": (self.stop,) if isinstance(self.stop, str) else self.stop,
+            "stop": self.stop,
         }
         chosen = {name: value for name, value in given.items() if value is not None}
         return Sampling.model_validate({"max_tokens": default_max_tokens, **chosen})
 
 
 class EmbeddingRequest(_Body):
-    input: Annotated[str, Field(min_length=1)] | Annotated[tuple[str, ...], Field(min_length=1, max_length=2048)]
+    input: Annotated[Texts, Field(min_length=1, max_length=2048)]
     model: str
     encoding_format: Literal["float", "base64"] = "float"
     user: str = ""
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        return (self.input,) if isinstance(self.input, str) else self.input

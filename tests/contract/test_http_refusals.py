@@ -41,6 +41,8 @@ REFUSED: list[tuple[object, str]] = [
     (VALID | {"max_tokens": 1, "max_completion_tokens": 1}, "not both"),
     (VALID | {"temperature": 3}, "temperature"),
     (VALID | {"stop": ["x"] * 9}, "stop"),
+    (VALID | {"stop": {"a": 1}}, "stop: "),
+    (VALID | {"stop": ["x", 3]}, "stop.1: "),
     (VALID | {"edgewise": {"privcay": "PRIVATE"}}, "privcay"),
     (VALID | {"edgewise": {"privacy": "UNKNOWN"}}, "privacy"),
     (VALID | {"edgewise": {"max_cost_usd": -1}}, "max_cost_usd"),
