@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal, InvalidInput
-from edgewise.rpc import Context, Relay, Service, open_channel
+from edgewise.rpc import Context, Relay, Service, open_channel, streamed_in
 from edgewise.types import (
     Chunk,
     Completion,
@@ -102,7 +102,7 @@ class EdgeClient:
 
     async def ingest(self, upload: Upload) -> Ingested:
         """What became of a file; a bad one is FAILED with a reason."""
-        call = self._stub.Ingest(_pieces(upload), metadata=self._metadata)
+        call = streamed_in(self._stub.Ingest, _pieces(upload), metadata=self._metadata)
         try:
             async for response in call:
                 return unpack(response, Ingested)

@@ -18,6 +18,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -39,6 +40,8 @@ CHANNEL_OPTIONS = (
     ("grpc.enable_retries", 0),
 )
 _SERVER_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0))
+# Says that a call which streams in was taken, see `streamed_in`.
+_TAKEN = "edgewise-taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +255,7 @@ def _handler(
     async def stream_both(parts: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         try:
             with admission:
+                await context.send_initial_metadata(((_TAKEN, "1"),))
                 requests = (parse(data, request_type) async for data in parts)
                 async with aclosing(handle(requests, context)) as replies:
                     async for reply in replies:
@@ -291,6 +295,26 @@ def open_channel(
     if credentials is not None:
         return grpc.aio.secure_channel(address, credentials, options=options)
     return grpc.aio.insecure_channel(address, options=options)
+
+
+def streamed_in(
+    start: Callable[..., grpc.aio.StreamStreamCall[Any, Any]], requests: AsyncIterator[Message], **how: Any
+) -> grpc.aio.StreamStreamCall[Any, Any]:
+    """A call of one of our servers whose requests are sent when it has been taken: nothing goes to who refuses it.
+
+    That also keeps the refusal: a write that meets the end of its call replaces the status by "Internal error from
+    Core" (grpc/grpc issue 36066).
+    """
+
+    async def when_taken() -> AsyncIterator[Message]:
+        if _TAKEN not in (await call.initial_metadata() or ()):
+            await call.code()
+            return
+        async for request in requests:
+            yield request
+
+    call = start(when_taken(), **how)
+    return call
 
 
 class Relay:
@@ -342,7 +366,8 @@ def _passed_on(
 
     async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
         await ready()
-        call = start(request, timeout=context.time_remaining(), metadata=metadata)
+        begin = partial(streamed_in, start) if method.client_streaming else start
+        call = begin(request, timeout=context.time_remaining(), metadata=metadata)
         try:
             async for reply in call:
                 yield reply

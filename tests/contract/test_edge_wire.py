@@ -50,8 +50,9 @@ def test_a_wrong_token_is_refused_and_health_is_not(replay: EdgeNode) -> None:
         try:
             with pytest.raises(Unauthenticated):
                 await client.status()
-            with pytest.raises(Unauthenticated):
-                await client.ingest(upload())
+            for data in (HOURS, bytes(4 * MAX_BYTES)) * 10:  # a refusal must not be lost among what is being sent
+                with pytest.raises(Unauthenticated):
+                    await client.ingest(upload(data=data))
             with pytest.raises(Unauthenticated):
                 await finished(client.generate(prompt(), options()))
             async with open_channel(address) as channel:
