@@ -6,6 +6,7 @@ async with Client.local() as edgewise:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 
 from edgewise import settings
 from edgewise.errors import EdgeUnavailable, Internal
-from edgewise.rpc import open_channel
+from edgewise.rpc import open_channel, streamed_in
 from edgewise.types import (
     Citations,
     Document,
@@ -164,14 +165,26 @@ class Client:
         request = router_pb2.GradeAnswerRequest(grade=pack(grade, router_pb2.Grade))
         return unpack((await self._unary(self._router.GradeAnswer, request)).grade, Grade)
 
-    async def ingest(self, uploads: Iterable[Upload]) -> AsyncIterator[Ingested]:
-        """One result a file, as it is done. One bad file never stops the rest."""
-        call = self._edge.Ingest(_pieces(uploads), metadata=self._metadata)
+    async def ingest(self, uploads: Iterable[Upload]) -> AsyncGenerator[Ingested]:
+        """For each file its progress (INGESTING), if it has several passages, and one result as it is done.
+
+        One bad file never stops the rest. What `uploads` raises is raised here.
+        """
+        turn = asyncio.Semaphore(1)
+        faults: list[Exception] = []
+        call = streamed_in(self._edge.Ingest, _pieces(uploads, turn, faults), metadata=self._metadata)
         try:
             async for response in call:
-                yield unpack(response, Ingested)
+                result = unpack(response, Ingested)
+                if result.status != "INGESTING":
+                    turn.release()
+                yield result
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
+        except asyncio.CancelledError:
+            if faults:
+                raise faults[0] from None
+            raise
         finally:
             call.cancel()
 
@@ -193,11 +206,22 @@ class Client:
             raise error_of(error) from None
 
 
-async def _pieces(uploads: Iterable[Upload]) -> AsyncIterator[edge_pb2.IngestRequest]:
-    for upload in uploads:
-        yield edge_pb2.IngestRequest(file=pack(upload, edge_pb2.IngestFile))
-        for start in range(0, len(upload.data), _PIECE_BYTES):
-            yield edge_pb2.IngestRequest(data=upload.data[start : start + _PIECE_BYTES])
+async def _pieces(
+    uploads: Iterable[Upload], turn: asyncio.Semaphore, faults: list[Exception]
+) -> AsyncIterator[edge_pb2.IngestRequest]:
+    """The beginning of a file ends the one before it, but nothing more is sent until that one's result is there.
+
+    gRPC turns what is raised here into a cancellation of the call, so it is kept in `faults`.
+    """
+    try:
+        for upload in uploads:
+            yield edge_pb2.IngestRequest(file=pack(upload, edge_pb2.IngestFile))
+            await turn.acquire()
+            for start in range(0, len(upload.data), _PIECE_BYTES):
+                yield edge_pb2.IngestRequest(data=upload.data[start : start + _PIECE_BYTES])
+    except Exception as error:
+        faults.append(error)
+        raise
 
 
 def _event(response: router_pb2.AskResponse) -> Event:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Protocol, TypeVar
 
-from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, Scores, SideStatus
+from edgewise.types import (
+    Chunk,
+    Completion,
+    Findings,
+    Options,
+    Passage,
+    Prompt,
+    Query,
+    Reading,
+    Released,
+    Scores,
+    SideStatus,
+    Text,
+)
 
 PromptT_contra = TypeVar("PromptT_contra", contravariant=True)
 QueryT_contra = TypeVar("QueryT_contra", contravariant=True)
@@ -41,9 +54,25 @@ class Embedder(Protocol):
         ...
 
 
-class Edge(Side[Prompt, Query], Scorer, Embedder, Protocol):
+class Reader(Protocol):
+    async def read(self, question: Text, passages: tuple[Passage, ...]) -> Reading:
+        """Which sentences of the passages matter to the question, and which of their words answer it."""
+        ...
+
+
+class Keeper(Protocol):
+    async def keep(self, passages: tuple[Passage, ...]) -> None:
+        """Remember what the cloud informed of, so that the next such question need not ask for it."""
+        ...
+
+
+class Edge(Side[Prompt, Query], Scorer, Embedder, Reader, Keeper, Protocol):
     """The device: it sees everything, so its ports take plain prompts."""
 
 
 class Cloud(Side[Released[Prompt], Released[Query]], Protocol):
     """Off the device: its ports take only what was released."""
+
+    async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
+        """As `Retriever.retrieve`: what is found in time, and the reason why something is missing."""
+        ...

@@ -10,6 +10,19 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from edgewise.knowledge import CLOUD_INFO as CLOUD_INFO
+from edgewise.knowledge import Author as Author
+from edgewise.knowledge import CostBasis as CostBasis
+from edgewise.knowledge import Document as Document
+from edgewise.knowledge import Expand as Expand
+from edgewise.knowledge import Findings as Findings
+from edgewise.knowledge import Ingested as Ingested
+from edgewise.knowledge import Passage as Passage
+from edgewise.knowledge import Query as Query
+from edgewise.knowledge import Quote as Quote
+from edgewise.knowledge import Reading as Reading
+from edgewise.knowledge import Span as Span
+from edgewise.knowledge import Upload as Upload
 from edgewise.texts import Message as Message
 from edgewise.texts import Privacy as Privacy
 from edgewise.texts import Prompt as Prompt
@@ -18,7 +31,6 @@ from edgewise.texts import Text as Text
 from edgewise.texts import Turn as Turn
 from edgewise.texts import Value as Value
 
-Author = Literal["edge", "cloud"]
 FinishReason = Literal["stop", "length"]
 
 
@@ -89,14 +101,6 @@ class Timings(Value):
     decode_s: float | None = None
 
 
-class CostBasis(StrEnum):
-    """What a cost stands on: a provider's price, a price we made up for a stand-in, or a recording."""
-
-    BILLED = "BILLED"
-    NOTIONAL = "NOTIONAL"
-    SIMULATED = "SIMULATED"
-
-
 class Chunk(Value):
     """Some generated text, and of each token in it what the backend knows (nothing, if it gives nothing).
 
@@ -136,74 +140,13 @@ class Scores(Value):
     flops: float | None = None
 
 
-# --- retrieving -------------------------------------------------------------------------------------------------------
-
-
-class Query(Value):
-    """What to look for. No `collections` means all of them."""
-
-    text: Text
-    k: int = Field(default=4, ge=1, le=100)
-    collections: tuple[str, ...] = ()
-
-
-class Passage(Value):
-    """A piece of a document. `score` is the cosine to the query; `as_of` and `expires_at` are RFC 3339 times."""
-
-    id: str
-    text: Text
-    source: str
-    title: str = ""
-    score: float = 0.0
-    origin: Author = "edge"
-    as_of: str = ""
-    expires_at: str = ""
-
-
-class Findings(Value):
-    """The answer to a query, best passage first."""
-
-    passages: tuple[Passage, ...] = ()
-    cost_usd: float | None = None
-    cost_basis: CostBasis | None = None
-    elapsed_s: float | None = None
-
-
-class Document(Value):
-    """An ingested document; `id` is a hash of its collection, source and content."""
-
-    id: str
-    source: str
-    title: str
-    collection: str
-    label: Privacy
-    passages: int
-    ingested_at: str
-
-
-class Upload(Value):
-    """A file to ingest, whole. `source` is the name under which citations will show it."""
-
-    source: str
-    data: bytes
-    collection: str = "default"
-    label: Privacy = Privacy.UNKNOWN
-
-
-class Ingested(Value):
-    """What became of one upload. FAILED has a `reason`; the others go on."""
-
-    source: str
-    status: Literal["INGESTED", "UNCHANGED", "FAILED"]
-    passages: int = 0
-    reason: str = ""
-
-
 class SideStatus(Value):
     """What a side is and how it does. `label` says in words what answers (a stand-in calls itself one).
 
     `capabilities` are what it can do beyond generating: logprobs, score, tokenize, grammar, adapters, surprisal.
     `restarts` counts how often it has died and was started again, the last time because of `reason`.
+    `max_document_bytes` is the size of the largest file that it ingests. `usd_per_fetch` is the most that one look-up
+    of information may cost; None is unknown.
     """
 
     ready: bool
@@ -224,6 +167,18 @@ class SideStatus(Value):
     adapter: str = ""
     adapters: tuple[str, ...] = ()
     restarts: int = 0
+    max_document_bytes: int | None = None
+    usd_per_fetch: float | None = None
+
+    def most_usd(self, prompt: Prompt, max_tokens: int) -> float | None:
+        """The most that a generation may cost; None when a price is unknown.
+
+        That is a token for every two bytes of the prompt, and every token that the answer may have.
+        """
+        if self.usd_per_mtok_prompt is None or self.usd_per_mtok_completion is None:
+            return None
+        prompt_bytes = sum(len(message.content.value.encode("utf-8", "replace")) for message in prompt.messages)
+        return (prompt_bytes / 2 * self.usd_per_mtok_prompt + max_tokens * self.usd_per_mtok_completion) / 1e6
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

@@ -64,7 +64,8 @@ class CloudServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FetchInfo(self, request, context):
-        """Information instead of an answer: passages from the gateway's own corpora.
+        """Information instead of an answer: passages from the gateway's own corpora and, where its operator wants them, web
+        results and facts that the model knows.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

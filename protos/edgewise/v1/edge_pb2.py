@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from edgewise.v1 import types_pb2 as edgewise_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x65\x64gewise/v1/edge.proto\x12\x0b\x65\x64gewise.v1\x1a\x17\x65\x64gewise/v1/types.proto\"h\n\x1a\x45\x64geServiceGenerateRequest\x12#\n\x06prompt\x18\x01 \x01(\x0b\x32\x13.edgewise.v1.Prompt\x12%\n\x07options\x18\x02 \x01(\x0b\x32\x14.edgewise.v1.Options\"z\n\x1b\x45\x64geServiceGenerateResponse\x12#\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x12.edgewise.v1.ChunkH\x00\x12-\n\ncompletion\x18\x02 \x01(\x0b\x32\x17.edgewise.v1.CompletionH\x00\x42\x07\n\x05\x65vent\"]\n\x0cScoreRequest\x12#\n\x06prompt\x18\x01 \x01(\x0b\x32\x13.edgewise.v1.Prompt\x12\x15\n\rcontinuations\x18\x02 \x03(\t\x12\x11\n\tcache_key\x18\x03 \x01(\t\"4\n\rScoreResponse\x12#\n\x06scores\x18\x01 \x01(\x0b\x32\x13.edgewise.v1.Scores\"\x1f\n\x0fTokenizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"\"\n\x10TokenizeResponse\x12\x0e\n\x06tokens\x18\x01 \x03(\x05\"\x1d\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\"\x18\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x02\"I\n\rEmbedResponse\x12$\n\x07vectors\x18\x01 \x03(\x0b\x32\x13.edgewise.v1.Vector\x12\x12\n\nmodel_hash\x18\x02 \x01(\t\"4\n\x0fRetrieveRequest\x12!\n\x05query\x18\x01 \x01(\x0b\x32\x12.edgewise.v1.Query\";\n\x10RetrieveResponse\x12\'\n\x08\x66indings\x18\x01 \x01(\x0b\x32\x15.edgewise.v1.Findings\"U\n\nIngestFile\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12#\n\x05label\x18\x03 \x01(\x0e\x32\x14.edgewise.v1.Privacy\"P\n\rIngestRequest\x12\'\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x17.edgewise.v1.IngestFileH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"R\n\x0eIngestResponse\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x10\n\x08passages\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x95\x01\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x12\n\ncollection\x18\x04 \x01(\t\x12#\n\x05label\x18\x05 \x01(\x0e\x32\x14.edgewise.v1.Privacy\x12\x10\n\x08passages\x18\x06 \x01(\x05\x12\x13\n\x0bingested_at\x18\x07 \x01(\t\"*\n\x14ListDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"A\n\x15ListDocumentsResponse\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.edgewise.v1.Document\",\n\x15\x44\x65leteDocumentRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteDocumentResponse\"\"\n\x12LoadAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13LoadAdapterResponse\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x64\x61pter_hash\x18\x02 \x01(\t\"\x1d\n\x1b\x45\x64geServiceGetStatusRequest\"G\n\x1c\x45\x64geServiceGetStatusResponse\x12\'\n\x06status\x18\x01 \x01(\x0b\x32\x17.edgewise.v1.SideStatus2\xae\x06\n\x0b\x45\x64geService\x12_\n\x08Generate\x12\'.edgewise.v1.EdgeServiceGenerateRequest\x1a(.edgewise.v1.EdgeServiceGenerateResponse0\x01\x12>\n\x05Score\x12\x19.edgewise.v1.ScoreRequest\x1a\x1a.edgewise.v1.ScoreResponse\x12G\n\x08Tokenize\x12\x1c.edgewise.v1.TokenizeRequest\x1a\x1d.edgewise.v1.TokenizeResponse\x12>\n\x05\x45mbed\x12\x19.edgewise.v1.EmbedRequest\x1a\x1a.edgewise.v1.EmbedResponse\x12G\n\x08Retrieve\x12\x1c.edgewise.v1.RetrieveRequest\x1a\x1d.edgewise.v1.RetrieveResponse\x12\x45\n\x06Ingest\x12\x1a.edgewise.v1.IngestRequest\x1a\x1b.edgewise.v1.IngestResponse(\x01\x30\x01\x12V\n\rListDocuments\x12!.edgewise.v1.ListDocumentsRequest\x1a\".edgewise.v1.ListDocumentsResponse\x12Y\n\x0e\x44\x65leteDocument\x12\".edgewise.v1.DeleteDocumentRequest\x1a#.edgewise.v1.DeleteDocumentResponse\x12P\n\x0bLoadAdapter\x12\x1f.edgewise.v1.LoadAdapterRequest\x1a .edgewise.v1.LoadAdapterResponse\x12`\n\tGetStatus\x12(.edgewise.v1.EdgeServiceGetStatusRequest\x1a).edgewise.v1.EdgeServiceGetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x65\x64gewise/v1/edge.proto\x12\x0b\x65\x64gewise.v1\x1a\x17\x65\x64gewise/v1/types.proto\"h\n\x1a\x45\x64geServiceGenerateRequest\x12#\n\x06prompt\x18\x01 \x01(\x0b\x32\x13.edgewise.v1.Prompt\x12%\n\x07options\x18\x02 \x01(\x0b\x32\x14.edgewise.v1.Options\"z\n\x1b\x45\x64geServiceGenerateResponse\x12#\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x12.edgewise.v1.ChunkH\x00\x12-\n\ncompletion\x18\x02 \x01(\x0b\x32\x17.edgewise.v1.CompletionH\x00\x42\x07\n\x05\x65vent\"]\n\x0cScoreRequest\x12#\n\x06prompt\x18\x01 \x01(\x0b\x32\x13.edgewise.v1.Prompt\x12\x15\n\rcontinuations\x18\x02 \x03(\t\x12\x11\n\tcache_key\x18\x03 \x01(\t\"4\n\rScoreResponse\x12#\n\x06scores\x18\x01 \x01(\x0b\x32\x13.edgewise.v1.Scores\"\x1f\n\x0fTokenizeRequest\x12\x0c\n\x04text\x18\x01 \x01(\t\"\"\n\x10TokenizeResponse\x12\x0e\n\x06tokens\x18\x01 \x03(\x05\"\x1d\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\"\x18\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x02\"I\n\rEmbedResponse\x12$\n\x07vectors\x18\x01 \x03(\x0b\x32\x13.edgewise.v1.Vector\x12\x12\n\nmodel_hash\x18\x02 \x01(\t\"4\n\x0fRetrieveRequest\x12!\n\x05query\x18\x01 \x01(\x0b\x32\x12.edgewise.v1.Query\";\n\x10RetrieveResponse\x12\'\n\x08\x66indings\x18\x01 \x01(\x0b\x32\x15.edgewise.v1.Findings\"Z\n\x0bReadRequest\x12#\n\x08question\x18\x01 \x01(\x0b\x32\x11.edgewise.v1.Text\x12&\n\x08passages\x18\x02 \x03(\x0b\x32\x14.edgewise.v1.Passage\"5\n\x0cReadResponse\x12%\n\x07reading\x18\x01 \x01(\x0b\x32\x14.edgewise.v1.Reading\"\x97\x01\n\nIngestFile\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12#\n\x05label\x18\x03 \x01(\x0e\x32\x14.edgewise.v1.Privacy\x12\x0e\n\x06origin\x18\x04 \x01(\t\x12\r\n\x05title\x18\x05 \x01(\t\x12\r\n\x05\x61s_of\x18\x06 \x01(\t\x12\x12\n\nexpires_at\x18\x07 \x01(\t\"P\n\rIngestRequest\x12\'\n\x04\x66ile\x18\x01 \x01(\x0b\x32\x17.edgewise.v1.IngestFileH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"r\n\x0eIngestResponse\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x10\n\x08passages\x18\x03 \x01(\x05\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05total\x18\x05 \x01(\x05\x12\x0f\n\x07\x64ropped\x18\x06 \x01(\x05\"\xc8\x01\n\x08\x44ocument\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x12\n\ncollection\x18\x04 \x01(\t\x12#\n\x05label\x18\x05 \x01(\x0e\x32\x14.edgewise.v1.Privacy\x12\x10\n\x08passages\x18\x06 \x01(\x05\x12\x13\n\x0bingested_at\x18\x07 \x01(\t\x12\x0e\n\x06origin\x18\x08 \x01(\t\x12\r\n\x05\x61s_of\x18\t \x01(\t\x12\x12\n\nexpires_at\x18\n \x01(\t\"*\n\x14ListDocumentsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"A\n\x15ListDocumentsResponse\x12(\n\tdocuments\x18\x01 \x03(\x0b\x32\x15.edgewise.v1.Document\",\n\x15\x44\x65leteDocumentRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteDocumentResponse\"\"\n\x12LoadAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13LoadAdapterResponse\x12\x0f\n\x07\x61\x64\x61pter\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x64\x61pter_hash\x18\x02 \x01(\t\"\x1d\n\x1b\x45\x64geServiceGetStatusRequest\"G\n\x1c\x45\x64geServiceGetStatusResponse\x12\'\n\x06status\x18\x01 \x01(\x0b\x32\x17.edgewise.v1.SideStatus2\xeb\x06\n\x0b\x45\x64geService\x12_\n\x08Generate\x12\'.edgewise.v1.EdgeServiceGenerateRequest\x1a(.edgewise.v1.EdgeServiceGenerateResponse0\x01\x12>\n\x05Score\x12\x19.edgewise.v1.ScoreRequest\x1a\x1a.edgewise.v1.ScoreResponse\x12G\n\x08Tokenize\x12\x1c.edgewise.v1.TokenizeRequest\x1a\x1d.edgewise.v1.TokenizeResponse\x12>\n\x05\x45mbed\x12\x19.edgewise.v1.EmbedRequest\x1a\x1a.edgewise.v1.EmbedResponse\x12G\n\x08Retrieve\x12\x1c.edgewise.v1.RetrieveRequest\x1a\x1d.edgewise.v1.RetrieveResponse\x12;\n\x04Read\x12\x18.edgewise.v1.ReadRequest\x1a\x19.edgewise.v1.ReadResponse\x12\x45\n\x06Ingest\x12\x1a.edgewise.v1.IngestRequest\x1a\x1b.edgewise.v1.IngestResponse(\x01\x30\x01\x12V\n\rListDocuments\x12!.edgewise.v1.ListDocumentsRequest\x1a\".edgewise.v1.ListDocumentsResponse\x12Y\n\x0e\x44\x65leteDocument\x12\".edgewise.v1.DeleteDocumentRequest\x1a#.edgewise.v1.DeleteDocumentResponse\x12P\n\x0bLoadAdapter\x12\x1f.edgewise.v1.LoadAdapterRequest\x1a .edgewise.v1.LoadAdapterResponse\x12`\n\tGetStatus\x12(.edgewise.v1.EdgeServiceGetStatusRequest\x1a).edgewise.v1.EdgeServiceGetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,30 +54,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETRIEVEREQUEST']._serialized_end=696
   _globals['_RETRIEVERESPONSE']._serialized_start=698
   _globals['_RETRIEVERESPONSE']._serialized_end=757
-  _globals['_INGESTFILE']._serialized_start=759
-  _globals['_INGESTFILE']._serialized_end=844
-  _globals['_INGESTREQUEST']._serialized_start=846
-  _globals['_INGESTREQUEST']._serialized_end=926
-  _globals['_INGESTRESPONSE']._serialized_start=928
-  _globals['_INGESTRESPONSE']._serialized_end=1010
-  _globals['_DOCUMENT']._serialized_start=1013
-  _globals['_DOCUMENT']._serialized_end=1162
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=1164
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=1206
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=1208
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=1273
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1275
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1319
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1321
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1345
-  _globals['_LOADADAPTERREQUEST']._serialized_start=1347
-  _globals['_LOADADAPTERREQUEST']._serialized_end=1381
-  _globals['_LOADADAPTERRESPONSE']._serialized_start=1383
-  _globals['_LOADADAPTERRESPONSE']._serialized_end=1443
-  _globals['_EDGESERVICEGETSTATUSREQUEST']._serialized_start=1445
-  _globals['_EDGESERVICEGETSTATUSREQUEST']._serialized_end=1474
-  _globals['_EDGESERVICEGETSTATUSRESPONSE']._serialized_start=1476
-  _globals['_EDGESERVICEGETSTATUSRESPONSE']._serialized_end=1547
-  _globals['_EDGESERVICE']._serialized_start=1550
-  _globals['_EDGESERVICE']._serialized_end=2364
+  _globals['_READREQUEST']._serialized_start=759
+  _globals['_READREQUEST']._serialized_end=849
+  _globals['_READRESPONSE']._serialized_start=851
+  _globals['_READRESPONSE']._serialized_end=904
+  _globals['_INGESTFILE']._serialized_start=907
+  _globals['_INGESTFILE']._serialized_end=1058
+  _globals['_INGESTREQUEST']._serialized_start=1060
+  _globals['_INGESTREQUEST']._serialized_end=1140
+  _globals['_INGESTRESPONSE']._serialized_start=1142
+  _globals['_INGESTRESPONSE']._serialized_end=1256
+  _globals['_DOCUMENT']._serialized_start=1259
+  _globals['_DOCUMENT']._serialized_end=1459
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=1461
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=1503
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=1505
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=1570
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1572
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1616
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1618
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1642
+  _globals['_LOADADAPTERREQUEST']._serialized_start=1644
+  _globals['_LOADADAPTERREQUEST']._serialized_end=1678
+  _globals['_LOADADAPTERRESPONSE']._serialized_start=1680
+  _globals['_LOADADAPTERRESPONSE']._serialized_end=1740
+  _globals['_EDGESERVICEGETSTATUSREQUEST']._serialized_start=1742
+  _globals['_EDGESERVICEGETSTATUSREQUEST']._serialized_end=1771
+  _globals['_EDGESERVICEGETSTATUSRESPONSE']._serialized_start=1773
+  _globals['_EDGESERVICEGETSTATUSRESPONSE']._serialized_end=1844
+  _globals['_EDGESERVICE']._serialized_start=1847
+  _globals['_EDGESERVICE']._serialized_end=2722
 # @@protoc_insertion_point(module_scope)

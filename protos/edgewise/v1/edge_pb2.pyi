@@ -83,15 +83,37 @@ class RetrieveResponse(_message.Message):
     findings: _types_pb2.Findings
     def __init__(self, findings: _Optional[_Union[_types_pb2.Findings, _Mapping]] = ...) -> None: ...
 
+class ReadRequest(_message.Message):
+    __slots__ = ("question", "passages")
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    PASSAGES_FIELD_NUMBER: _ClassVar[int]
+    question: _types_pb2.Text
+    passages: _containers.RepeatedCompositeFieldContainer[_types_pb2.Passage]
+    def __init__(self, question: _Optional[_Union[_types_pb2.Text, _Mapping]] = ..., passages: _Optional[_Iterable[_Union[_types_pb2.Passage, _Mapping]]] = ...) -> None: ...
+
+class ReadResponse(_message.Message):
+    __slots__ = ("reading",)
+    READING_FIELD_NUMBER: _ClassVar[int]
+    reading: _types_pb2.Reading
+    def __init__(self, reading: _Optional[_Union[_types_pb2.Reading, _Mapping]] = ...) -> None: ...
+
 class IngestFile(_message.Message):
-    __slots__ = ("source", "collection", "label")
+    __slots__ = ("source", "collection", "label", "origin", "title", "as_of", "expires_at")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     source: str
     collection: str
     label: _types_pb2.Privacy
-    def __init__(self, source: _Optional[str] = ..., collection: _Optional[str] = ..., label: _Optional[_Union[_types_pb2.Privacy, str]] = ...) -> None: ...
+    origin: str
+    title: str
+    as_of: str
+    expires_at: str
+    def __init__(self, source: _Optional[str] = ..., collection: _Optional[str] = ..., label: _Optional[_Union[_types_pb2.Privacy, str]] = ..., origin: _Optional[str] = ..., title: _Optional[str] = ..., as_of: _Optional[str] = ..., expires_at: _Optional[str] = ...) -> None: ...
 
 class IngestRequest(_message.Message):
     __slots__ = ("file", "data")
@@ -102,19 +124,23 @@ class IngestRequest(_message.Message):
     def __init__(self, file: _Optional[_Union[IngestFile, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class IngestResponse(_message.Message):
-    __slots__ = ("source", "status", "passages", "reason")
+    __slots__ = ("source", "status", "passages", "reason", "total", "dropped")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
     source: str
     status: str
     passages: int
     reason: str
-    def __init__(self, source: _Optional[str] = ..., status: _Optional[str] = ..., passages: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    total: int
+    dropped: int
+    def __init__(self, source: _Optional[str] = ..., status: _Optional[str] = ..., passages: _Optional[int] = ..., reason: _Optional[str] = ..., total: _Optional[int] = ..., dropped: _Optional[int] = ...) -> None: ...
 
 class Document(_message.Message):
-    __slots__ = ("id", "source", "title", "collection", "label", "passages", "ingested_at")
+    __slots__ = ("id", "source", "title", "collection", "label", "passages", "ingested_at", "origin", "as_of", "expires_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +148,9 @@ class Document(_message.Message):
     LABEL_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     INGESTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     source: str
     title: str
@@ -129,7 +158,10 @@ class Document(_message.Message):
     label: _types_pb2.Privacy
     passages: int
     ingested_at: str
-    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., title: _Optional[str] = ..., collection: _Optional[str] = ..., label: _Optional[_Union[_types_pb2.Privacy, str]] = ..., passages: _Optional[int] = ..., ingested_at: _Optional[str] = ...) -> None: ...
+    origin: str
+    as_of: str
+    expires_at: str
+    def __init__(self, id: _Optional[str] = ..., source: _Optional[str] = ..., title: _Optional[str] = ..., collection: _Optional[str] = ..., label: _Optional[_Union[_types_pb2.Privacy, str]] = ..., passages: _Optional[int] = ..., ingested_at: _Optional[str] = ..., origin: _Optional[str] = ..., as_of: _Optional[str] = ..., expires_at: _Optional[str] = ...) -> None: ...
 
 class ListDocumentsRequest(_message.Message):
     __slots__ = ("collection",)

@@ -60,6 +60,11 @@ class EdgeServiceStub(object):
                 request_serializer=edgewise_dot_v1_dot_edge__pb2.RetrieveRequest.SerializeToString,
                 response_deserializer=edgewise_dot_v1_dot_edge__pb2.RetrieveResponse.FromString,
                 _registered_method=True)
+        self.Read = channel.unary_unary(
+                '/edgewise.v1.EdgeService/Read',
+                request_serializer=edgewise_dot_v1_dot_edge__pb2.ReadRequest.SerializeToString,
+                response_deserializer=edgewise_dot_v1_dot_edge__pb2.ReadResponse.FromString,
+                _registered_method=True)
         self.Ingest = channel.stream_stream(
                 '/edgewise.v1.EdgeService/Ingest',
                 request_serializer=edgewise_dot_v1_dot_edge__pb2.IngestRequest.SerializeToString,
@@ -124,8 +129,15 @@ class EdgeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Read(self, request, context):
+        """What passages say to a question: the sentences that matter, and short answers in their words.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Ingest(self, request_iterator, context):
-        """Files in pieces (a file message, then its data), one result a file.
+        """Files in pieces (a file message, then its data); for each file its progress, and one result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -183,6 +195,11 @@ def add_EdgeServiceServicer_to_server(servicer, server):
                     servicer.Retrieve,
                     request_deserializer=edgewise_dot_v1_dot_edge__pb2.RetrieveRequest.FromString,
                     response_serializer=edgewise_dot_v1_dot_edge__pb2.RetrieveResponse.SerializeToString,
+            ),
+            'Read': grpc.unary_unary_rpc_method_handler(
+                    servicer.Read,
+                    request_deserializer=edgewise_dot_v1_dot_edge__pb2.ReadRequest.FromString,
+                    response_serializer=edgewise_dot_v1_dot_edge__pb2.ReadResponse.SerializeToString,
             ),
             'Ingest': grpc.stream_stream_rpc_method_handler(
                     servicer.Ingest,
@@ -346,6 +363,33 @@ class EdgeService(object):
             '/edgewise.v1.EdgeService/Retrieve',
             edgewise_dot_v1_dot_edge__pb2.RetrieveRequest.SerializeToString,
             edgewise_dot_v1_dot_edge__pb2.RetrieveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Read(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgewise.v1.EdgeService/Read',
+            edgewise_dot_v1_dot_edge__pb2.ReadRequest.SerializeToString,
+            edgewise_dot_v1_dot_edge__pb2.ReadResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -175,17 +175,29 @@ class Scores(_message.Message):
     def __init__(self, logprobs: _Optional[_Iterable[float]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., flops: _Optional[float] = ...) -> None: ...
 
 class Query(_message.Message):
-    __slots__ = ("text", "k", "collections")
+    __slots__ = ("text", "k", "collections", "source", "expand")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
     COLLECTIONS_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    EXPAND_FIELD_NUMBER: _ClassVar[int]
     text: Text
     k: int
     collections: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, text: _Optional[_Union[Text, _Mapping]] = ..., k: _Optional[int] = ..., collections: _Optional[_Iterable[str]] = ...) -> None: ...
+    source: str
+    expand: str
+    def __init__(self, text: _Optional[_Union[Text, _Mapping]] = ..., k: _Optional[int] = ..., collections: _Optional[_Iterable[str]] = ..., source: _Optional[str] = ..., expand: _Optional[str] = ...) -> None: ...
+
+class Span(_message.Message):
+    __slots__ = ("start", "end")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    start: int
+    end: int
+    def __init__(self, start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
 
 class Passage(_message.Message):
-    __slots__ = ("id", "text", "source", "title", "score", "origin", "as_of", "expires_at")
+    __slots__ = ("id", "text", "source", "title", "score", "origin", "as_of", "expires_at", "stale", "spans")
     ID_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +206,8 @@ class Passage(_message.Message):
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     AS_OF_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    SPANS_FIELD_NUMBER: _ClassVar[int]
     id: str
     text: Text
     source: str
@@ -202,22 +216,46 @@ class Passage(_message.Message):
     origin: str
     as_of: str
     expires_at: str
-    def __init__(self, id: _Optional[str] = ..., text: _Optional[_Union[Text, _Mapping]] = ..., source: _Optional[str] = ..., title: _Optional[str] = ..., score: _Optional[float] = ..., origin: _Optional[str] = ..., as_of: _Optional[str] = ..., expires_at: _Optional[str] = ...) -> None: ...
+    stale: bool
+    spans: _containers.RepeatedCompositeFieldContainer[Span]
+    def __init__(self, id: _Optional[str] = ..., text: _Optional[_Union[Text, _Mapping]] = ..., source: _Optional[str] = ..., title: _Optional[str] = ..., score: _Optional[float] = ..., origin: _Optional[str] = ..., as_of: _Optional[str] = ..., expires_at: _Optional[str] = ..., stale: bool = ..., spans: _Optional[_Iterable[_Union[Span, _Mapping]]] = ...) -> None: ...
 
 class Findings(_message.Message):
-    __slots__ = ("passages", "cost_usd", "cost_basis", "elapsed_s")
+    __slots__ = ("passages", "cost_usd", "cost_basis", "elapsed_s", "answerable", "reason")
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     COST_BASIS_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_S_FIELD_NUMBER: _ClassVar[int]
+    ANSWERABLE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     passages: _containers.RepeatedCompositeFieldContainer[Passage]
     cost_usd: float
     cost_basis: CostBasis
     elapsed_s: float
-    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., elapsed_s: _Optional[float] = ...) -> None: ...
+    answerable: float
+    reason: str
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., elapsed_s: _Optional[float] = ..., answerable: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Quote(_message.Message):
+    __slots__ = ("passage", "span", "probability")
+    PASSAGE_FIELD_NUMBER: _ClassVar[int]
+    SPAN_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    passage: int
+    span: Span
+    probability: float
+    def __init__(self, passage: _Optional[int] = ..., span: _Optional[_Union[Span, _Mapping]] = ..., probability: _Optional[float] = ...) -> None: ...
+
+class Reading(_message.Message):
+    __slots__ = ("sentences", "answers")
+    SENTENCES_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    sentences: _containers.RepeatedCompositeFieldContainer[Quote]
+    answers: _containers.RepeatedCompositeFieldContainer[Quote]
+    def __init__(self, sentences: _Optional[_Iterable[_Union[Quote, _Mapping]]] = ..., answers: _Optional[_Iterable[_Union[Quote, _Mapping]]] = ...) -> None: ...
 
 class SideStatus(_message.Message):
-    __slots__ = ("ready", "model", "model_hash", "label", "context_tokens", "parameters", "documents", "passages", "queued", "usd_per_mtok_prompt", "usd_per_mtok_completion", "cost_basis", "reason", "running", "capabilities", "adapter", "adapters", "restarts")
+    __slots__ = ("ready", "model", "model_hash", "label", "context_tokens", "parameters", "documents", "passages", "queued", "usd_per_mtok_prompt", "usd_per_mtok_completion", "cost_basis", "reason", "running", "capabilities", "adapter", "adapters", "restarts", "max_document_bytes", "usd_per_fetch")
     READY_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -236,6 +274,8 @@ class SideStatus(_message.Message):
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
     ADAPTERS_FIELD_NUMBER: _ClassVar[int]
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_DOCUMENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    USD_PER_FETCH_FIELD_NUMBER: _ClassVar[int]
     ready: bool
     model: str
     model_hash: str
@@ -254,4 +294,6 @@ class SideStatus(_message.Message):
     adapter: str
     adapters: _containers.RepeatedScalarFieldContainer[str]
     restarts: int
-    def __init__(self, ready: bool = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., label: _Optional[str] = ..., context_tokens: _Optional[int] = ..., parameters: _Optional[float] = ..., documents: _Optional[int] = ..., passages: _Optional[int] = ..., queued: _Optional[int] = ..., usd_per_mtok_prompt: _Optional[float] = ..., usd_per_mtok_completion: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., reason: _Optional[str] = ..., running: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., adapter: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., restarts: _Optional[int] = ...) -> None: ...
+    max_document_bytes: int
+    usd_per_fetch: float
+    def __init__(self, ready: bool = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., label: _Optional[str] = ..., context_tokens: _Optional[int] = ..., parameters: _Optional[float] = ..., documents: _Optional[int] = ..., passages: _Optional[int] = ..., queued: _Optional[int] = ..., usd_per_mtok_prompt: _Optional[float] = ..., usd_per_mtok_completion: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., reason: _Optional[str] = ..., running: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., adapter: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., restarts: _Optional[int] = ..., max_document_bytes: _Optional[int] = ..., usd_per_fetch: _Optional[float] = ...) -> None: ...
