@@ -9,6 +9,7 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from edge.ingest.identity import kept
 from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal, InvalidInput
 from edgewise.rpc import Context, Relay, Service, open_channel, streamed_in
 from edgewise.types import (
@@ -18,10 +19,13 @@ from edgewise.types import (
     Findings,
     Ingested,
     Options,
+    Passage,
     Prompt,
     Query,
+    Reading,
     Scores,
     SideStatus,
+    Text,
     Upload,
 )
 from edgewise.v1 import edge_pb2, edge_pb2_grpc, types_pb2
@@ -29,6 +33,8 @@ from edgewise.wire import error_of, pack, unpack, unpack_chunk
 
 ReplyT = TypeVar("ReplyT")
 MessageT = TypeVar("MessageT", bound=Message)
+
+Progress = Callable[[Ingested], None]
 
 _PIECE_BYTES = 1024 * 1024
 _CONNECT_S = 10.0
@@ -100,17 +106,31 @@ class EdgeClient:
         request = edge_pb2.RetrieveRequest(query=pack(query, types_pb2.Query))
         return unpack((await self._unary(self._stub.Retrieve, request)).findings, Findings)
 
-    async def ingest(self, upload: Upload) -> Ingested:
-        """What became of a file; a bad one is FAILED with a reason."""
-        call = streamed_in(self._stub.Ingest, _pieces(upload), metadata=self._metadata)
+    async def read(self, question: Text, passages: tuple[Passage, ...]) -> Reading:
+        request = edge_pb2.ReadRequest(
+            question=pack(question, types_pb2.Text), passages=[pack(one, types_pb2.Passage) for one in passages]
+        )
+        return unpack((await self._unary(self._stub.Read, request)).reading, Reading)
+
+    async def ingest(self, upload: Upload, progress: Progress = lambda _: None) -> Ingested:
+        """What became of a file; a bad one is FAILED with a reason. `progress` is told what is INGESTING."""
+        file = pack(upload, edge_pb2.IngestFile)
+        call = streamed_in(self._stub.Ingest, _pieces(file, upload.data), metadata=self._metadata)
         try:
             async for response in call:
-                return unpack(response, Ingested)
+                result = unpack(response, Ingested)
+                if result.status != "INGESTING":
+                    return result
+                progress(result)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from None
         finally:
             call.cancel()
         raise Internal(f"the edge node at {self.address} gave no result for a file; see its log")
+
+    async def keep(self, passages: tuple[Passage, ...]) -> None:
+        for passage in passages:
+            await self.ingest(kept(passage))
 
     async def documents(self, collection: str = "") -> tuple[Document, ...]:
         """All documents, or those of one collection."""
@@ -160,10 +180,10 @@ def _request(make: Callable[[], MessageT]) -> MessageT:
         raise InvalidInput("the text has lone surrogates, which no text has; send valid Unicode") from None
 
 
-async def _pieces(upload: Upload) -> AsyncIterator[edge_pb2.IngestRequest]:
-    yield edge_pb2.IngestRequest(file=pack(upload, edge_pb2.IngestFile))
-    for start in range(0, len(upload.data), _PIECE_BYTES):
-        yield edge_pb2.IngestRequest(data=upload.data[start : start + _PIECE_BYTES])
+async def _pieces(file: edge_pb2.IngestFile, data: bytes) -> AsyncIterator[edge_pb2.IngestRequest]:
+    yield edge_pb2.IngestRequest(file=file)
+    for start in range(0, len(data), _PIECE_BYTES):
+        yield edge_pb2.IngestRequest(data=data[start : start + _PIECE_BYTES])
 
 
 def _event(response: edge_pb2.EdgeServiceGenerateResponse) -> Chunk | Completion:

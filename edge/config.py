@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from edgewise.settings import Section
 
+StoreName = Literal["chroma", "sqlite"]
 EngineName = Literal["llama", "openai_url", "replay"]
 
 _MIB = 1024 * 1024
@@ -95,11 +96,23 @@ class EdgeSettings(Section):
         default="all-minilm-l6-v2-int8",
         min_length=1,
         max_length=500,
-        description="Name of the sentence embedder in the model catalogue; a data directory keeps to one.",
+        description="Name of the sentence embedder in the model catalogue: all-minilm-l6-v2-int8 for English, or "
+        "multilingual-e5-small-int8 (`edgewise models pull` it first); a data directory keeps to one.",
     )
     embedder_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the embedder.")
+    store: StoreName = Field(
+        default="chroma", description="Where passages and their vectors are kept; `sqlite` takes half the memory."
+    )
     max_document_bytes: int = Field(
         default=64 * _MIB, ge=1024, le=1024 * _MIB, description="Size of the largest file to ingest."
+    )
+
+    watch: tuple[Path, ...] = Field(
+        default=(), max_length=64, description="Folders whose files are ingested as they come, change and go."
+    )
+    watch_collection: str = Field(default="default", min_length=1, description="Collection of what those hold.")
+    watch_private: bool = Field(
+        default=False, description="Nothing that is derived from those folders may leave the device."
     )
 
     @field_validator("base_url")

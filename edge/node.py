@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
@@ -11,9 +12,12 @@ from edge import models
 from edge.config import EdgeSettings
 from edge.embedder import Embedder
 from edge.engine import Engine
-from edge.ingest.ingester import Ingester
+from edge.ingest.identity import kept
+from edge.ingest.ingester import Ingester, Progress
+from edge.ingest.watcher import Watcher
+from edge.library import Library
+from edge.reader import Reader
 from edge.retriever import Retriever, embed_whole
-from edge.store import Store
 from edgewise.errors import InvalidInput
 from edgewise.types import (
     Chunk,
@@ -23,35 +27,42 @@ from edgewise.types import (
     Findings,
     Ingested,
     Options,
+    Passage,
+    Privacy,
     Prompt,
     Query,
+    Reading,
     Scores,
     SideStatus,
+    Text,
     Upload,
 )
+
+log = logging.getLogger(__name__)
 
 
 class EdgeNode:
     """`open` makes one, `close` frees it. It is a `ports.Edge`, and keeps documents."""
 
     def __init__(
-        self, engine: Engine, embedder: Embedder, store: Store, settings: EdgeSettings, opened: AsyncExitStack
+        self, engine: Engine, embedder: Embedder, library: Library, settings: EdgeSettings, opened: AsyncExitStack
     ) -> None:
         self.max_document_bytes = settings.max_document_bytes
         self._engine = engine
         self._embedder = embedder
-        self._store = store
+        self._library = library
         # A recording has no machine whose time could be paid for.
         self._usd_per_hour = settings.usd_per_hour if settings.engine != "replay" else None
-        self._ingester = Ingester(embedder, store, settings.max_document_bytes)
-        self._retriever = Retriever(embedder, store)
+        self._ingester = Ingester(embedder, library, settings.max_document_bytes)
+        self._retriever = Retriever(embedder, library)
+        self.reader = Reader(embedder)
         self._opened = opened
 
     @classmethod
     async def open(cls, settings: EdgeSettings, data_dir: Path) -> EdgeNode:
-        """Load the models and the store of `data_dir/edge`, side by side.
+        """Load the models and the library of `data_dir/edge`, side by side.
 
-        NotReady when a model is missing, damaged or cannot run here; Conflict when another process has the store.
+        NotReady when a model is missing, damaged or cannot run here; Conflict when another process has the library.
         """
         async with AsyncExitStack() as opened:
             try:
@@ -60,8 +71,19 @@ class EdgeNode:
                     knowledge = group.create_task(_open_knowledge(settings, data_dir, opened))
             except ExceptionGroup as failure:
                 raise failure.exceptions[0] from None
-            embedder, store = knowledge.result()
-            return cls(engine.result(), embedder, store, settings, opened.pop_all())
+            embedder, library = knowledge.result()
+            node = cls(engine.result(), embedder, library, settings, opened.pop_all())
+            node.watch(settings)
+            return node
+
+    def watch(self, settings: EdgeSettings) -> None:
+        """Follow the folders of the settings from now on."""
+        if settings.watch:
+            label = Privacy.PRIVATE if settings.watch_private else Privacy.UNKNOWN
+            watcher = Watcher(settings.watch, self._ingester, self._library, settings.watch_collection, label)
+            task = asyncio.create_task(watcher.run())
+            task.add_done_callback(_tell)
+            self._opened.push_async_callback(_ended, task)
 
     async def close(self) -> None:
         """Running requests get EdgeUnavailable."""
@@ -90,21 +112,28 @@ class EdgeNode:
     async def retrieve(self, query: Query) -> Findings:
         return await self._retriever.retrieve(query)
 
-    async def ingest(self, upload: Upload) -> Ingested:
-        """What became of a file; a bad one is FAILED with a reason."""
-        return await self._ingester.ingest(upload)
+    async def read(self, question: Text, passages: tuple[Passage, ...]) -> Reading:
+        return await self.reader.read(question.value, [passage.text.value for passage in passages])
+
+    async def ingest(self, upload: Upload, progress: Progress = lambda _: None) -> Ingested:
+        """What became of a file; a bad one is FAILED with a reason. `progress` is told what is INGESTING."""
+        return await self._ingester.ingest(upload, progress)
+
+    async def keep(self, passages: tuple[Passage, ...]) -> None:
+        for passage in passages:
+            await self.ingest(kept(passage))
 
     async def documents(self, collection: str = "") -> tuple[Document, ...]:
         """All documents, or those of one collection."""
-        return await self._store.documents(collection)
+        return await self._library.documents(collection)
 
     async def delete_document(self, document_id: str) -> None:
         """Forget a document; NotFound when there is none."""
-        await self._store.delete(document_id)
+        await self._library.delete(document_id)
 
     async def status(self) -> SideStatus:
         info, load = self._engine.info, self._engine.load
-        documents, passages = await self._store.counts()
+        documents, passages = await self._library.counts()
         return SideStatus(
             ready=True,
             model=info.model,
@@ -119,6 +148,7 @@ class EdgeNode:
             capabilities=info.capabilities,
             adapter=load.adapter,
             adapters=load.adapters,
+            max_document_bytes=self.max_document_bytes,
         )
 
     @property
@@ -132,6 +162,16 @@ class EdgeNode:
             return completion
         cost_usd = self._usd_per_hour * (timings.prompt_s + timings.decode_s) / 3600
         return completion.model_copy(update={"cost_usd": cost_usd, "cost_basis": CostBasis.BILLED})
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("the watched folders are no longer followed", exc_info=error)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 async def _open_engine(settings: EdgeSettings, directory: Path, opened: AsyncExitStack) -> Engine:
@@ -169,10 +209,9 @@ async def _open_engine(settings: EdgeSettings, directory: Path, opened: AsyncExi
     return engine
 
 
-async def _open_knowledge(settings: EdgeSettings, data_dir: Path, opened: AsyncExitStack) -> tuple[Embedder, Store]:
-    directory = await asyncio.to_thread(models.locate, settings.embedder)
-    embedder = await asyncio.to_thread(Embedder.open, directory, settings.embedder_threads)
+async def _open_knowledge(settings: EdgeSettings, data_dir: Path, opened: AsyncExitStack) -> tuple[Embedder, Library]:
+    embedder = await asyncio.to_thread(Embedder.open, settings.embedder, settings.embedder_threads, words=True)
     opened.callback(embedder.close)
-    store = await Store.open(data_dir / "edge", embedder.model_hash, embedder.dimension)
-    opened.push_async_callback(store.close)
-    return embedder, store
+    library = await Library.open(data_dir / "edge", settings.store, embedder.model_hash, embedder.dimension)
+    opened.push_async_callback(library.close)
+    return embedder, library

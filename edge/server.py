@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
 from google.protobuf.message import Message
+from pydantic import field_validator
 
 from edge.config import EdgeSettings
-from edge.ingest.ingester import failed, too_large
+from edge.ingest.folder import too_large
+from edge.ingest.ingester import failed
 from edge.node import EdgeNode
 from edgewise.errors import InvalidInput, TooLarge
 from edgewise.place import read_secret
 from edgewise.rpc import Context, Service, check_exposure, run_until_stopped, start_server
-from edgewise.types import Completion, Ingested, Options, Privacy, Prompt, Query, Upload, Value
+from edgewise.types import Author, Completion, Ingested, Options, Passage, Privacy, Prompt, Query, Text, Upload, Value
 from edgewise.v1 import edge_pb2, types_pb2
 from edgewise.wire import pack, pack_chunk, unpack
 
@@ -60,13 +63,23 @@ class EdgeServicer:
         findings = await self._node.retrieve(unpack(request.query, Query))
         return edge_pb2.RetrieveResponse(findings=pack(findings, types_pb2.Findings))
 
+    async def Read(self, request: edge_pb2.ReadRequest, _: Context) -> edge_pb2.ReadResponse:
+        _check_size(request)
+        passages = tuple(unpack(passage, Passage) for passage in request.passages)
+        reading = await self._node.read(unpack(request.question, Text), passages)
+        return edge_pb2.ReadResponse(reading=pack(reading, types_pb2.Reading))
+
     async def Ingest(
         self, requests: AsyncIterator[edge_pb2.IngestRequest], _: Context
     ) -> AsyncGenerator[edge_pb2.IngestResponse]:
         async with aclosing(_uploads(requests, self._node.max_document_bytes)) as files:
             async for file in files:
-                result = await self._node.ingest(file) if isinstance(file, Upload) else file
-                yield pack(result, edge_pb2.IngestResponse)
+                if isinstance(file, Ingested):
+                    yield pack(file, edge_pb2.IngestResponse)
+                    continue
+                async with aclosing(_ingested(self._node, file)) as results:
+                    async for result in results:
+                        yield pack(result, edge_pb2.IngestResponse)
 
     async def ListDocuments(self, request: edge_pb2.ListDocumentsRequest, _: Context) -> edge_pb2.ListDocumentsResponse:
         documents = await self._node.documents(request.collection)
@@ -115,10 +128,32 @@ async def serve(
         await node.close()
 
 
+async def _ingested(node: EdgeNode, upload: Upload) -> AsyncGenerator[Ingested]:
+    """What is told of a file while it is ingested, then what became of it; closing it breaks the ingest off."""
+    told: asyncio.Queue[Ingested | None] = asyncio.Queue()
+    ingesting = asyncio.create_task(node.ingest(upload, told.put_nowait))
+    ingesting.add_done_callback(lambda _: told.put_nowait(None))
+    try:
+        while (result := await told.get()) is not None:
+            yield result
+        yield await ingesting
+    finally:
+        ingesting.cancel()
+
+
 class _File(Value):
     source: str
     collection: str
     label: Privacy = Privacy.UNKNOWN
+    origin: Author = "edge"
+    title: str = ""
+    as_of: str = ""
+    expires_at: str = ""
+
+    @field_validator("origin", mode="before")
+    @classmethod
+    def _unset_is_edge(cls, origin: object) -> object:
+        return origin or "edge"
 
 
 class _Arriving:
@@ -141,8 +176,8 @@ class _Arriving:
         file = self._file
         if self._is_too_large:
             return failed(file.source, too_large(self._max_bytes))
-        data = bytes(self._data)
-        return Upload(source=file.source, data=data, collection=file.collection or "default", label=file.label)
+        given = dict(file) | {"collection": file.collection or "default", "data": bytes(self._data)}
+        return Upload.model_validate(given)
 
 
 async def _uploads(

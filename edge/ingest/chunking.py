@@ -36,8 +36,9 @@ def chunk(document: Loaded, count_tokens: CountTokens, limit: int) -> Iterator[P
     rarely says that it is about opening hours.
     """
     for section in document.sections:
-        title = " > ".join(dict.fromkeys((document.title, *section.headings)))
-        heading = _heading(section.headings, count_tokens, limit // 3)
+        headings = tuple(dict.fromkeys(filter(None, (document.title, *section.headings))))
+        title = " > ".join(headings)
+        heading = _heading(headings, count_tokens, limit // 3)
         room = limit - count_tokens(heading) if heading else limit
         for part in split("\n\n".join(section.paragraphs), count_tokens, room):
             yield Piece(title, part, f"{heading}\n{part}" if heading else part)

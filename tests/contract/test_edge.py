@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from edge.client import EdgeClient
+from edge.ingest.identity import document_id
 from edge.node import EdgeNode
 from edgewise.errors import ContextOverflow, InvalidInput, NotFound, NotReady, TooLarge
 from edgewise.ports import Edge
@@ -163,6 +164,7 @@ def test_what_was_ingested_is_found(way: Way) -> None:
         assert (await edge.retrieve(long)).passages[0].id == first.id
         (document,) = await edge.documents(file.collection)
         assert (document.title, document.passages, document.label) == ("Gate museum", 2, Privacy.PRIVATE)
+        assert document.id == document_id(file.collection, file.source, [file.data[:7], file.data[7:]])
         await edge.delete_document(document.id)
         assert (await edge.retrieve(query)).passages == ()
         with pytest.raises(NotFound):
@@ -181,6 +183,11 @@ def test_a_file_that_comes_again(way: Way) -> None:
         assert (await edge.ingest(file)).status == "UNCHANGED"
         unlabelled = file.model_copy(update={"label": Privacy.UNKNOWN})
         assert (await edge.ingest(unlabelled)).status == "UNCHANGED"
+        never = unlabelled.model_copy(update={"source": "never.md"})
+        await edge.ingest(never)
+        (document,) = [one for one in await edge.documents(collection) if one.source == never.source]
+        assert document.label is Privacy.UNKNOWN
+        await edge.delete_document(document.id)
         changed = unlabelled.model_copy(update={"data": b"The doors open at ten."})
         assert await edge.ingest(changed) == Ingested(source="hours.md", status="INGESTED", passages=1)
         (document,) = await edge.documents(collection)
@@ -188,6 +195,21 @@ def test_a_file_that_comes_again(way: Way) -> None:
         assert (await edge.ingest(changed.model_copy(update={"label": Privacy.PUBLIC}))).status == "INGESTED"
         (passage,) = (await edge.retrieve(Query(text=Text(value="doors"), collections=(collection,)))).passages
         assert passage.text == Text(value="The doors open at ten.", label=Privacy.PUBLIC, sources=("hours.md",))
+
+    tried(way, attempt)
+
+
+def test_progress_is_told_of_a_file_of_several_batches(way: Way) -> None:
+    async def attempt(edge: EdgeNode | EdgeClient) -> None:
+        told: list[Ingested] = []
+        many = upload(b"\n\n".join(b"## Room %d\n\nIt has %d windows." % (n, n) for n in range(130)))
+        assert await edge.ingest(many, told.append) == Ingested(source="hours.md", status="INGESTED", passages=130)
+        assert told == [
+            Ingested(source="hours.md", status="INGESTING", passages=passages, total=130) for passages in (0, 64, 128)
+        ]
+        assert (await edge.ingest(many, told.append)).status == "UNCHANGED"
+        assert (await edge.ingest(upload(b""), told.append)).status == "FAILED"
+        assert len(told) == 3
 
     tried(way, attempt)
 
@@ -220,6 +242,7 @@ def test_status(way: Way) -> None:
         await edge.ingest(upload())
         after = await edge.status()
         assert after.ready
+        assert after.max_document_bytes == MAX_BYTES
         assert after.label
         assert (after.documents - before.documents, after.passages - before.passages) == (1, 2)
         assert after.context_tokens == (None if way.replays or way.is_told else 512)

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
-import resource
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from edge.client import EdgeClient
-from edge.store import Store, passage_id
-from edgewise.errors import EdgeUnavailable, NotReady
-from edgewise.types import Chunk, Document, Message, Options, Passage, Privacy, Prompt, Sampling, Text, Upload
+from edgewise.errors import EdgeUnavailable
+from edgewise.types import Chunk, Message, Options, Prompt, Sampling, Text, Upload
 
 Environment = dict[str, str]
-
-VECTOR = np.asarray([[1, 0, 0, 0]], np.float32)
 
 
 def prompt() -> Prompt:
@@ -179,41 +173,3 @@ def test_a_node_that_crashes_tells_all_whom_it_had(tmp_path: Path) -> None:
 
 async def _score(client: EdgeClient) -> None:
     await client.score(prompt(), ("yes", "no"))
-
-
-async def add_large_documents(store: Store, count: int) -> None:
-    for number in range(count):
-        name = f"d{number}"
-        document = Document(
-            id=name, source=name, title="", collection="c", label=Privacy.PUBLIC, passages=1, ingested_at=""
-        )
-        passage = Passage(id=passage_id(name, 0), text=Text(value=f"{number} " * 20_000), source=name)
-        await store.add(document, [passage], VECTOR)
-
-
-def fill_the_disk(directory: Path) -> None:
-    async def main() -> None:
-        store = await Store.open(directory, "embedder", 4)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))
-        with pytest.raises(NotReady, match="cannot be written"):
-            await add_large_documents(store, 100)
-        documents, passages = await store.counts()
-        assert documents == passages == len(await store.search(VECTOR[0], 100)) > 0
-        await store.close()
-
-    asyncio.run(main())
-
-
-def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
-    child = multiprocessing.get_context("spawn").Process(target=fill_the_disk, args=(tmp_path,))
-    child.start()
-    child.join()
-    assert child.exitcode == 0
-
-    async def main() -> None:
-        store = await Store.open(tmp_path, "embedder", 4)
-        documents, passages = await store.counts()
-        assert documents == passages > 0
-        await store.close()
-
-    asyncio.run(main())

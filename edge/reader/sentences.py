@@ -1,0 +1,41 @@
+"""The sentences of a text, by their characters."""
+
+from __future__ import annotations
+
+import re
+
+from edgewise.types import Span
+
+_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？｡]+[”’」』）]*|\n+")
+# A full stop after one of these, or after a single letter, ends a word and no sentence.
+_ABBREVIATIONS = frozenset((
+    "approx", "apr", "aug", "b.c", "c", "ca", "capt", "co", "col", "corp", "dec", "dr", "e.g", "etc", "feb", "fig",
+    "gen", "gov", "hon", "i.e", "inc", "jan", "jr", "jul", "jun", "lt", "ltd", "mar", "mr", "mrs", "ms", "mt", "no",
+    "nov", "oct", "p", "pp", "prof", "rev", "sen", "sep", "sept", "sgt", "sr", "st", "u.k", "u.s", "vol", "vs",
+))  # fmt: skip
+
+
+def sentences(text: str) -> list[Span]:
+    """In order, without the white space around them."""
+    spans: list[Span] = []
+    start = 0
+    for end in _END.finditer(text):
+        if not _is_abbreviation(text, start, end):
+            spans.append(_trimmed(text, start, end.end()))
+            start = end.end()
+    spans.append(_trimmed(text, start, len(text)))
+    return [span for span in spans if span.start < span.end]
+
+
+def _is_abbreviation(text: str, start: int, end: re.Match[str]) -> bool:
+    if not end[0].startswith("."):
+        return False
+    *_, last = text[start : end.start()].split() or [""]
+    last = last.lower().lstrip("(\"'“")
+    following = text[end.end() :].lstrip()[:1]
+    return last in _ABBREVIATIONS or (len(last) == 1 and last.isalpha()) or following.islower()
+
+
+def _trimmed(text: str, start: int, end: int) -> Span:
+    inside = text[start:end]
+    return Span(start=start + len(inside) - len(inside.lstrip()), end=start + len(inside.rstrip()))
