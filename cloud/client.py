@@ -60,10 +60,11 @@ class CloudClient:
         if not finished:
             raise CloudUnavailable(f"{self._where} broke off an answer; see its log")
 
-    async def retrieve(self, query: Released[Query]) -> Findings:
+    async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
         request = cloud_pb2.FetchInfoRequest(query=pack(query.value, types_pb2.Query))
+        timeout = min((limit for limit in (timeout_s, self._timeout_s) if limit is not None), default=None)
         try:
-            reply = await self._stub.FetchInfo(request, metadata=self._metadata, timeout=self._timeout_s)
+            reply = await self._stub.FetchInfo(request, metadata=self._metadata, timeout=timeout)
         except grpc.aio.AioRpcError as error:
             raise self._error(error) from None
         return unpack(reply.findings, Findings)
@@ -98,7 +99,7 @@ class NoCloud:
         for chunk in _no_chunks():
             yield chunk
 
-    async def retrieve(self, query: Released[Query]) -> Findings:
+    async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
         raise CloudUnavailable(_NO_CLOUD)
 
     async def status(self) -> SideStatus:

@@ -26,6 +26,13 @@ def _split(separator: str) -> BeforeValidator:
     return BeforeValidator(split)
 
 
+def readable_server(url: str) -> str:
+    """The host and its port as people may read it: without a user or a password that the URL may hold."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{host}:{parts.port}" if parts.port else host
+
+
 class CloudSettings(Section):
     section: ClassVar[str] = "cloud"
 
@@ -65,20 +72,59 @@ class CloudSettings(Section):
 
     usd_per_mtok_prompt: float | None = Field(default=None, ge=0, description="Your price of a million prompt tokens.")
     usd_per_mtok_completion: float | None = Field(default=None, ge=0, description="The same for tokens written.")
-    usd_per_fetch: float = Field(default=0, ge=0, description="Your price of one look-up in the gateway's corpora.")
+    usd_per_fetch: float = Field(
+        default=0, ge=0, le=1000, description="Your price of one look-up of information, whatever it finds."
+    )
+    usd_per_search: float = Field(
+        default=0, ge=0, le=1000, description="What one web search costs on top: your price, or the provider's."
+    )
     parameters: float | None = Field(default=None, gt=0, description="Size of the large model, to count its FLOPs.")
 
     corpora: Annotated[tuple[Path, ...], _split(os.pathsep)] = Field(
         default=(), description="Files and directories from which the gateway gives cloud info."
     )
+    embedder: str = Field(
+        default="all-minilm-l6-v2-int8",
+        min_length=1,
+        max_length=500,
+        description="Sentence embedder that weighs cloud info: all-minilm-l6-v2-int8 for English, or "
+        "multilingual-e5-small-int8 (`edgewise models pull` it first); the corpora in a data directory keep to one.",
+    )
+    web_search_url: str = Field(
+        default="",
+        max_length=2000,
+        description="A SearXNG whose results are cloud info too, such as http://127.0.0.1:8888; the text of the query "
+        "is sent to it, and by it to the search engines that it asks. Empty: none.",
+    )
+    web_search_key_file: Path | None = Field(
+        default=None, description="File with a key that the search wants, sent as `Authorization: Bearer`."
+    )
+    facts: int = Field(
+        default=0, ge=0, le=20, description="Short facts at most that the model is asked for as cloud info; 0: none."
+    )
+    info_timeout_s: float = Field(
+        default=10, gt=0, le=600, description="Longest wait for a part of cloud info; what comes later is left out."
+    )
+    corpora_days: float = Field(
+        default=7, gt=0, le=36_500, description="Days for which a passage of the corpora may be kept by who asked."
+    )
+    web_days: float = Field(default=1, gt=0, le=36_500, description="The same for a web result.")
+    facts_days: float = Field(default=30, gt=0, le=36_500, description="The same for a fact of the model.")
     token_file: Path | None = Field(default=None, description="File with the gateway's token.")
 
-    @field_validator("base_url")
+    @field_validator("base_url", "web_search_url")
     @classmethod
     def _is_http(cls, value: str) -> str:
         url = urlsplit(value)  # its port raises a ValueError of its own when it is not a number
         if value and (url.scheme not in {"http", "https"} or not url.hostname or url.port == 0):
             raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
+        return value
+
+    @field_validator("web_search_url")
+    @classmethod
+    def _takes_a_path(cls, value: str) -> str:
+        if "?" in value or "#" in value:
+            raise ValueError("must be the address of the search's front page, without ? and #")
         return value
 
     @model_validator(mode="after")
@@ -93,9 +139,7 @@ class CloudSettings(Section):
 
     @property
     def server(self) -> str:
-        """The host and its port as people may read it: without a user or a password that the URL may hold."""
-        port = urlsplit(self.base_url).port
-        return f"{self.host}:{port}" if port else self.host
+        return readable_server(self.base_url)
 
     def own_price(self) -> Price | None:
         """The operator's price; None when the settings have none."""

@@ -9,7 +9,7 @@ from typing import Self
 
 from cloud.backends import Backend
 from cloud.config import CloudSettings
-from cloud.info import CloudInfo
+from cloud.info.fetch import CloudInfo
 from edgewise.errors import NotReady
 from edgewise.rpc import Admission
 from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
@@ -30,8 +30,7 @@ class CloudGateway:
         async with AsyncExitStack() as resources:
             backend = await _open_backend(settings)
             resources.push_async_callback(backend.close)
-            basis = (await backend.status()).cost_basis
-            info = await CloudInfo.open(settings, data_dir / "cloud", basis)
+            info = await CloudInfo.open(settings, data_dir / "cloud", backend)
             resources.push_async_callback(info.close)
             return cls(backend, info, settings.max_concurrent, resources.pop_all())
 
@@ -41,13 +40,13 @@ class CloudGateway:
                 async for event in events:
                     yield event
 
-    async def retrieve(self, query: Released[Query]) -> Findings:
+    async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
         with self._admission:
-            return await self._info.retrieve(query.value)
+            return await self._info.retrieve(query.value, timeout_s)
 
     async def status(self) -> SideStatus:
-        counts = {"documents": self._info.documents, "passages": self._info.passages}
-        return (await self._backend.status()).model_copy(update=counts)
+        status = await self._backend.status()
+        return status.model_copy(update={**self._info.counts, "usd_per_fetch": self._info.most_usd(status)})
 
     async def close(self) -> None:
         await self._resources.aclose()

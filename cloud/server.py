@@ -34,8 +34,9 @@ class CloudServicer:
                 else:
                     yield cloud_pb2.CloudServiceGenerateResponse(chunk=pack_chunk(event))
 
-    async def FetchInfo(self, request: cloud_pb2.FetchInfoRequest, _: Context) -> cloud_pb2.FetchInfoResponse:
-        findings = await self._cloud.retrieve(Released(unpack(request.query, Query)))
+    async def FetchInfo(self, request: cloud_pb2.FetchInfoRequest, context: Context) -> cloud_pb2.FetchInfoResponse:
+        query = Released(unpack(request.query, Query))
+        findings = await self._cloud.retrieve(query, context.time_remaining())
         return cloud_pb2.FetchInfoResponse(findings=pack(findings, types_pb2.Findings))
 
     async def GetStatus(

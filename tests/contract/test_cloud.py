@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
@@ -34,10 +34,10 @@ from edgewise.types import (
 )
 from edgewise.v1 import cloud_pb2, cloud_pb2_grpc
 from edgewise.wire import error_of
+from tests.clouds import Way, opened, run, ways
 from tests.upstream import Upstream
 
 Backend = Literal["openai_compatible", "llama", "replay"]
-Way = Literal["in process", "over gRPC"]
 QUESTION = "Who wrote Hamlet?"
 
 
@@ -88,22 +88,6 @@ def settings(upstream: Upstream, tmp_path: Path) -> Settings:
     return make
 
 
-@asynccontextmanager
-async def opened(settings: CloudSettings, way: Way, data_dir: Path) -> AsyncGenerator[Cloud]:
-    gateway = await CloudGateway.open(settings, data_dir)
-    try:
-        if way == "in process":
-            yield gateway
-            return
-        server, address = await start_server([service(gateway)], f"unix:{data_dir}/cloud.sock")
-        client = CloudClient(address)
-        yield client
-        await client.close()
-        await server.stop(0)
-    finally:
-        await gateway.close()
-
-
 async def everything(
     cloud: Cloud, options: Options = OPTIONS, asked: Released[Prompt] = PROMPT
 ) -> tuple[tuple[Chunk, ...], Completion]:
@@ -113,12 +97,7 @@ async def everything(
     return tuple(chunk for chunk in chunks if isinstance(chunk, Chunk)), last
 
 
-def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(main())
-
-
 backends = pytest.mark.parametrize("backend", ["openai_compatible", "llama", "replay"])
-ways = pytest.mark.parametrize("way", ["in process", "over gRPC"])
 
 
 @backends
