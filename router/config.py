@@ -19,12 +19,29 @@ class RouterSettings(Section):
     max_tokens: int = Field(default=96, ge=1, le=8192, description="Length of an answer when the caller sets none.")
     history_turns: int = Field(default=8, ge=0, le=100, description="Earlier turns that a prompt repeats at the most.")
     passages: int = Field(default=4, ge=1, le=20, description="Passages looked up for one question.")
-    sentences: int = Field(default=6, ge=1, le=40, description="Sentences of those passages that a prompt shows.")
-    relevance: float = Field(
-        default=0.40,
-        ge=-1,
+    rewrite: Literal["off", "edge", "cloud"] = Field(
+        default="off",
+        description="Who turns a question into search queries, its earlier turns included: nobody, the edge, or the "
+        "cloud where the question may leave.",
+    )
+    expand: Literal["", "window", "section"] = Field(
+        default="", description="What is read around a passage: nothing, a sentence on each side, or what joins it."
+    )
+    quote: float = Field(
+        default=0.3,
+        ge=0,
         le=1,
-        description="Cosine to the question below which a passage does not count as relevant.",
+        description="Probability from which on words of a passage are given as the answer, and none is written.",
+    )
+    sentences: int = Field(default=6, ge=1, le=40, description="Sentences of those passages that a prompt shows.")
+    answerable: float = Field(
+        default=0.15,
+        ge=0,
+        le=1,
+        description="Probability that what was looked up holds the answer, from which on the edge answers from it.",
+    )
+    relevance: float = Field(
+        default=0.03, ge=0, le=1, description="Probability of being relevant below which a passage is left out."
     )
     gain_threshold: float = Field(
         default=0.5, ge=0, le=1, description="pre_arbitration asks the cloud from this predicted gain on."
@@ -33,7 +50,7 @@ class RouterSettings(Section):
         default=0.5, ge=0, le=1, description="Trust from which post_arbitration keeps an answer of the edge."
     )
     own_knowledge: float = Field(
-        default=0.25, ge=0, le=1, description="Trust from which the edge answers without any source, and says so."
+        default=0.5, ge=0, le=1, description="Trust from which the edge answers without any source, and says so."
     )
     agent_steps: int = Field(default=5, ge=1, le=20, description="Tool calls that the agent may make for one question.")
     agent_s: float = Field(default=30, gt=0, le=600, description="Seconds after which the agent calls no further tool.")

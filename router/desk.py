@@ -18,6 +18,7 @@ from edgewise.types import (
     Citations,
     Completion,
     Event,
+    Findings,
     Grounding,
     Options,
     Passage,
@@ -28,6 +29,7 @@ from edgewise.types import (
     Step,
     Text,
     Token,
+    Tokens,
 )
 from router.arbiter.gain import GainModel
 from router.arbiter.trust import TrustModel
@@ -88,8 +90,8 @@ class Writer:
         options = self._options.model_copy(update={"sampling": sampling, "response_schema": ""})
         return await self._draft(prompt, options, show=False)
 
-    async def retrieve(self, query: Query) -> tuple[Passage, ...]:
-        return (await self._side.retrieve(query)).passages
+    async def retrieve(self, query: Query) -> Findings:
+        return await self._side.retrieve(query)
 
     async def _draft(self, prompt: Prompt, options: Options, *, show: bool) -> Draft:
         answer_id = uuid.uuid4().hex
@@ -124,13 +126,17 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`local` scores (under `cache_key`) and embeds; `cloud` passes the budget and the egress gate (meter.py)."""
+    """`local` scores (under `cache_key`) and embeds; `cloud` passes the budget and the egress gate (meter.py).
+
+    `keep` lets the device remember what the cloud informed of, once the answer is out.
+    """
 
     edge: Writer
     cloud: Writer
     local: MeteredEdge
     cache_key: str
     emit: Emit
+    keep: Callable[[tuple[Passage, ...]], None]
     gain: GainModel
     trust: TrustModel
     settings: RouterSettings
@@ -143,6 +149,11 @@ class Desk:
     async def show(self, draft: Draft) -> None:
         """Sends a draft that was written silently."""
         await self.emit(Token(answer_id=draft.answer_id, author=draft.author, text=draft.text.value))
+
+    def quote(self, text: Text, question: Question) -> Draft:
+        """Words of a passage as a draft of the edge, which chose them and wrote none."""
+        joined = Text.join((question_text(question), text)).derive(text.value)
+        return Draft(uuid.uuid4().hex, "edge", joined, (), Completion(finish_reason="stop", tokens=Tokens(), model=""))
 
     def abstain(self, draft: Draft) -> Draft:
         """What is said, whatever the schema, instead of an answer that nothing supports."""
@@ -162,16 +173,6 @@ class Desk:
 
     async def cite(self, draft: Draft, passages: tuple[Passage, ...]) -> None:
         await self.emit(Citations(answer_id=draft.answer_id, passages=passages))
-
-    def query(self, question: Question) -> Query:
-        """What to look up on the device; a follow-up is looked up together with the turn before it."""
-        return self.cloud_query(question).model_copy(update={"collections": question.collections})
-
-    def cloud_query(self, question: Question) -> Query:
-        """The same for the cloud, whose corpora know nothing of the device's collections, not even their names."""
-        earlier = [turn.text for turn in question.history if turn.role == "user"][-1:]
-        text = Text.join((*earlier, question_text(question)), "\n")
-        return Query(text=text, k=self.settings.passages)
 
 
 def _is_json(text: str) -> bool:

@@ -243,10 +243,9 @@ def _ending(event: Done, citations: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _cited(event: Citations) -> list[dict[str, Any]]:
-    return [
-        {"source": passage.source, "title": passage.title, "text": passage.text.value, "origin": passage.origin}
-        for passage in event.passages
-    ]
+    """`spans` are the characters of `text` that the answer stands on."""
+    plain = {"source", "title", "origin", "as_of", "expires_at", "stale", "spans"}
+    return [passage.model_dump(mode="json", include=plain) | {"text": passage.text.value} for passage in event.passages]
 
 
 def _encoded(vector: tuple[float, ...], encoding: str) -> list[float] | str:

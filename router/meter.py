@@ -12,9 +12,10 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Literal
 
-from edgewise.errors import Cancelled, EdgewiseError, Internal, OverBudget, Withheld
+from edgewise.errors import Cancelled, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.ports import Edge, Side
 from edgewise.types import (
     Author,
@@ -23,10 +24,13 @@ from edgewise.types import (
     CostBasis,
     Findings,
     Options,
+    Passage,
     Prompt,
     Query,
+    Reading,
     Scores,
     SideStatus,
+    Text,
     Timings,
     Tokens,
     Usage,
@@ -102,17 +106,13 @@ class Ledger:
     @property
     def cost_basis(self) -> CostBasis | None:
         """The weakest basis of any cloud call's cost; None when there was none."""
-        found = {call.cost_basis for call in self.of("cloud")}
-        return next((basis for basis in _WEAKEST_FIRST if basis in found), None)
+        return CostBasis.weakest(call.cost_basis for call in self.of("cloud"))
 
     @property
     def flops(self) -> float | None:
         """Of both sides, or None when that of a call which counted tokens is unknown."""
         counts = [call.flops for call in self.calls if call.kind != "retrieve" and call.tokens != Tokens()]
         return None if any(count is None for count in counts) else sum(count or 0.0 for count in counts)
-
-
-_WEAKEST_FIRST = (CostBasis.SIMULATED, CostBasis.NOTIONAL, CostBasis.BILLED)
 
 
 # Refused here, before anything was sent: no call was made.
@@ -194,7 +194,7 @@ class Metered:
 
 
 class MeteredEdge(Metered):
-    """The edge, whose scores cost tokens too. Its embeddings take milliseconds and no tokens: they are not calls."""
+    """The edge, whose scores cost tokens too. Embedding and reading take milliseconds and no tokens: no calls."""
 
     def __init__(self, edge: Edge, ledger: Ledger) -> None:
         super().__init__("edge", edge, ledger)
@@ -227,6 +227,9 @@ class MeteredEdge(Metered):
                 )
             )
 
+    async def read(self, question: Text, passages: tuple[Passage, ...]) -> Reading:
+        return await self._edge.read(question, passages)
+
     async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
         return await self._edge.embed(texts)
 
@@ -258,10 +261,10 @@ def _key(*parts: str) -> str:
 
 
 class Budgeted:
-    """Refuses a generation whose worst case does not fit what is left of the question's money.
+    """Refuses a call whose worst case does not fit what is left of the question's money.
 
-    The worst case is a token for every two bytes of the prompt, and every token that the answer may have. Money that
-    concurrent calls have reserved is not available to others; what was not used is given back.
+    The worst case is what the cloud's status says that a look-up or a generation may cost. Money that concurrent calls
+    have reserved is not available to others; what was not used is given back.
     """
 
     def __init__(self, side: PlainSide, limit_usd: float | None) -> None:
@@ -270,7 +273,7 @@ class Budgeted:
         self._spent = 0.0
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
-        reserved = await self._reserve(prompt, options)
+        reserved = await self._reserve(lambda status: status.most_usd(prompt, options.sampling.max_tokens), _GENERATION)
         cost: float | None = None
         try:
             async with aclosing(self._side.generate(prompt, options)) as parts:
@@ -279,35 +282,59 @@ class Budgeted:
                         cost = part.cost_usd
                     yield part
         finally:
-            # Without a bill the reservation stands: spending less than allowed is safe, spending more is not.
-            if cost is not None:
-                self._spent += cost - reserved
+            self._settle(reserved, cost)
 
     async def retrieve(self, query: Query) -> Findings:
-        findings = await self._side.retrieve(query)
-        self._spent += findings.cost_usd or 0.0
-        return findings
+        reserved = await self._reserve(lambda status: status.usd_per_fetch, _LOOK_UP)
+        cost: float | None = None
+        try:
+            findings = await self._side.retrieve(query)
+            cost = findings.cost_usd
+            return findings
+        finally:
+            self._settle(reserved, cost)
 
     async def status(self) -> SideStatus:
         return await self._side.status()
 
-    async def _reserve(self, prompt: Prompt, options: Options) -> float:
+    async def _reserve(self, price: Callable[[SideStatus], float | None], call: _Paid) -> float:
         if self._limit is None:
             return 0.0
         status = await self._side.status()
-        if status.usd_per_mtok_prompt is None or status.usd_per_mtok_completion is None:
+        if not status.ready:
+            raise CloudUnavailable(status.reason or "the cloud is not ready; ask again later")
+        worst = price(status)
+        if worst is None:
             raise OverBudget(
-                f"the price of {status.model or 'the cloud model'} is unknown, so max_cost_usd cannot be kept; "
-                "set cloud.usd_per_mtok_prompt and cloud.usd_per_mtok_completion, or ask without max_cost_usd"
+                f"the price of {call.priced(status)} is unknown, so max_cost_usd cannot be kept; "
+                f"set {call.settings}, or ask without max_cost_usd"
             )
-        prompt_bytes = sum(len(message.content.value.encode("utf-8", "replace")) for message in prompt.messages)
-        worst = (
-            prompt_bytes / 2 * status.usd_per_mtok_prompt + options.sampling.max_tokens * status.usd_per_mtok_completion
-        ) / 1e6
-        if self._spent + worst > self._limit:
+        if worst and self._spent + worst > self._limit:
             raise OverBudget(
-                f"this cloud call may cost ${worst:.6f}, and ${max(self._limit - self._spent, 0):.6f} of max_cost_usd "
-                f"(${self._limit:.6f}) is left; raise it, or ask for a shorter answer"
+                f"this {call.name} may cost ${worst:.6f}, and ${max(self._limit - self._spent, 0):.6f} of max_cost_usd "
+                f"(${self._limit:.6f}) is left; raise it{call.otherwise}"
             )
         self._spent += worst
         return worst
+
+    def _settle(self, reserved: float, cost: float | None) -> None:
+        """Without a bill the reservation stands: spending less than allowed is safe, spending more is not."""
+        if cost is not None:
+            self._spent += cost - reserved
+
+
+@dataclass(frozen=True, slots=True)
+class _Paid:
+    """A kind of call, as a refusal speaks of it."""
+
+    name: str
+    priced: Callable[[SideStatus], str]
+    settings: str
+    otherwise: str
+
+
+_MODEL_PRICES = "cloud.usd_per_mtok_prompt and cloud.usd_per_mtok_completion"
+_GENERATION = _Paid(
+    "cloud call", lambda status: status.model or "the cloud model", _MODEL_PRICES, ", or ask for a shorter answer"
+)
+_LOOK_UP = _Paid("look-up in the cloud", lambda _: "cloud information", f"{_MODEL_PRICES} for its facts", "")

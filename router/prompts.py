@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from edgewise.types import Message, Prompt, Question, Text
 from router.desk import question_text
 
-VERSION = "2026-11-23"
+VERSION = "2026-11-25"
 
 _CLOSED_BOOK = Text.ours("Answer the question in one short sentence.")
 _STEP_BY_STEP = Text.ours("Think step by step in a few short sentences, then give the answer after 'Answer:'.")
@@ -21,6 +21,10 @@ _CALCULATE = Text.ours(
     "Write the calculation that answers the question, as one line of arithmetic with numbers only.\n"
     "Question: A box holds 12 eggs. How many eggs are in 3 boxes?\nCalculation: 3 * 12\n"
     "Question: A hall has 40 seats and 15 are taken. How many are free?\nCalculation: 40 - 15"
+)
+_SEARCH = Text.ours(
+    "Write up to three short search queries, one a line, that find what is needed to answer the last question. Each "
+    "must be understood without the conversation."
 )
 _CHOOSE = Text.ours("You choose the next tool for answering a question. Reply with the name of one tool.\nTools:\n")
 
@@ -42,6 +46,11 @@ def calculation(question: Question, facts: Sequence[Text]) -> Prompt:
     """Asks for one line of arithmetic, no answer."""
     asked = Text.join((*facts, Text.join((Text.ours("Question: "), question_text(question)))), "\n")
     return _of(_CALCULATE, Text.join((asked, Text.ours("Calculation:")), "\n"))
+
+
+def search_queries(question: Question) -> Prompt:
+    """Asks for queries, one a line, instead of an answer."""
+    return _chat(question, _SEARCH, Text.join((Text.ours("Question: "), question_text(question))))
 
 
 def tool_choice(question: Text, purposes: Mapping[str, str], notes: Sequence[Text]) -> Prompt:

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 
 import anyio
@@ -26,7 +26,19 @@ from edgewise.errors import (
 from edgewise.keys import question_hash
 from edgewise.ports import Cloud, Edge
 from edgewise.rpc import Admission
-from edgewise.types import Citations, Event, Grade, ModeInfo, Options, Question, Record, Sampling, SideStatus, Token
+from edgewise.types import (
+    Citations,
+    Event,
+    Grade,
+    ModeInfo,
+    Options,
+    Passage,
+    Question,
+    Record,
+    Sampling,
+    SideStatus,
+    Token,
+)
 from router import prompts
 from router.arbiter.gain import GainModel
 from router.arbiter.trust import TrustModel
@@ -189,6 +201,7 @@ class Router:
             local=edge,
             cache_key=keys.cache_key,
             emit=emit,
+            keep=(lambda _: None) if origin.isolated else self._remember,
             gain=self._gain,
             trust=self._trust,
             settings=self._settings,
@@ -227,13 +240,25 @@ class Router:
 
     async def _keep(self, record: Record, ledger: Ledger) -> None:
         """Writes the record to the end, even if the caller leaves meanwhile."""
-        writing = asyncio.create_task(self._log.write(record, tuple(ledger.calls)))
-        self._writing.add(writing)
-        writing.add_done_callback(self._writing.discard)
-        await asyncio.shield(writing)
+        await asyncio.shield(self._in_the_background(self._log.write(record, tuple(ledger.calls))))
+
+    def _remember(self, passages: tuple[Passage, ...]) -> None:
+        self._in_the_background(self._kept_on_the_edge(passages))
+
+    async def _kept_on_the_edge(self, passages: tuple[Passage, ...]) -> None:
+        try:
+            await self._edge.keep(passages)
+        except EdgewiseError as error:
+            log.warning("what the cloud informed of was not kept: %s", error.message)
+
+    def _in_the_background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return task
 
     async def close(self) -> None:
-        """Waits for the records that are still being written."""
+        """Waits for the records, and what else is to be kept, that are still being written."""
         if self._writing:
             await asyncio.wait(self._writing)
 

@@ -20,9 +20,12 @@ from edgewise.types import (
     Privacy,
     Prompt,
     Query,
+    Quote,
+    Reading,
     Released,
     Scores,
     SideStatus,
+    Span,
     Text,
     Tokens,
 )
@@ -54,10 +57,17 @@ class _Fake:
 
     author: Author
 
-    def __init__(self, *answers: Say, passages: Sequence[Passage] = (), usd_per_mtok: float | None = None) -> None:
+    def __init__(
+        self,
+        *answers: Say,
+        passages: Sequence[Passage] = (),
+        usd_per_mtok: float | None = None,
+        usd_per_fetch: float | None = 0.0,
+    ) -> None:
         self.answers = list(answers)
         self.passages = tuple(passages)
         self.usd_per_mtok = usd_per_mtok
+        self.usd_per_fetch = usd_per_fetch
         self.down: EdgewiseError | None = None
         self.stuck = False
         self.prompts: list[Prompt] = []
@@ -115,8 +125,8 @@ class _Fake:
     async def _find(self, query: Query) -> Findings:
         self.queries.append(query)
         await self._up()
-        known = self.author == "cloud"
-        return Findings(passages=self.passages[: query.k], cost_usd=0.0 if known else None)
+        cost = self.usd_per_fetch if self.author == "cloud" else None
+        return Findings(passages=self.passages[: query.k], cost_usd=cost)
 
     async def _up(self) -> None:
         if self.down:
@@ -134,6 +144,7 @@ class _Fake:
             model=f"fake-{self.author}",
             usd_per_mtok_prompt=price,
             usd_per_mtok_completion=price,
+            usd_per_fetch=self.usd_per_fetch,
         )
 
 
@@ -145,6 +156,8 @@ class FakeEdge(_Fake):
     def __init__(self, *answers: Say, passages: Sequence[Passage] = (), tools: Sequence[str] = ()) -> None:
         super().__init__(*answers, passages=passages)
         self.tools = tuple(tools)
+        self.kept: tuple[Passage, ...] = ()
+        self.reads = ""
 
     def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         return self._say(prompt, options)
@@ -161,6 +174,24 @@ class FakeEdge(_Fake):
         chosen = [0.0 if name == wanted and not without else -1.0 for name in continuations]
         return Scores(logprobs=tuple(chosen), tokens=Tokens(prompt_tokens=1), flops=2e6)
 
+    async def read(self, question: Text, passages: tuple[Passage, ...]) -> Reading:
+        """Every passage is one sentence that matters, and nothing answers by itself, unless `reads` says so."""
+        await self._up()
+        spans = [Span(start=0, end=len(passage.text.value)) for passage in passages]
+        return Reading(
+            sentences=tuple(Quote(passage=place, span=span, probability=0.5) for place, span in enumerate(spans)),
+            answers=tuple(
+                Quote(passage=place, span=Span(start=at, end=at + len(self.reads)), probability=0.9)
+                for place, passage in enumerate(passages)
+                if self.reads and (at := passage.text.value.find(self.reads)) >= 0
+            ),
+        )
+
+    async def keep(self, passages: tuple[Passage, ...]) -> None:
+        if self.down:
+            raise self.down
+        self.kept += passages
+
     async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
         """Counts of three vowels, normalised."""
         if self.down:
@@ -175,7 +206,7 @@ class FakeCloud(_Fake):
     def generate(self, prompt: Released[Prompt], options: Options) -> AsyncGenerator[Chunk | Completion]:
         return self._say(prompt.value, options)
 
-    async def retrieve(self, query: Released[Query]) -> Findings:
+    async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
         return await self._find(query.value)
 
     @property

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+import textwrap
 import uuid
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from router.cli.local import AsJson, DataDir, EmbeddedCloud, as_given, client, d
 if TYPE_CHECKING:
     from edgewise.client import Answer, Client
     from edgewise.types import Done, Passage, Privacy, Question
+
+_QUOTED = 120
 
 Mode = Annotated[str, typer.Option(help="One of the modes, such as edge_only or post_arbitration+cascade.")]
 Private = Annotated[bool | None, typer.Option("--private/--public", help="Never send it away, or let it be sent.")]
@@ -178,9 +181,17 @@ def _footer(done: Done, passages: tuple[Passage, ...]) -> str:
         Grounding.ABSTAINED: "not answered",
     }[done.grounding]
     lines = [f"{done.mode} · {done.author} · {stands_on} · {done.total_s:.2f} s · {cost}{basis} · {done.record_id}"]
-    lines += [f"  {passage.source} ({passage.origin})" for passage in passages]
+    lines += [_citation(passage) for passage in passages]
     lines += [f"  {'degraded: ' if done.degraded else ''}{done.reason}"] if done.reason else []
     return "\n".join(lines) + "\n"
+
+
+def _citation(passage: Passage) -> str:
+    """Where the answer stands, and the words there."""
+    quoted = " … ".join(passage.text.value[span.start : span.end] for span in passage.spans)
+    shown = f': "{textwrap.shorten(quoted, _QUOTED, placeholder=" …")}"' if quoted else ""
+    expired = f", expired {passage.expires_at}" if passage.stale else ""
+    return f"  {passage.source} ({passage.origin}{expired}){shown}"
 
 
 def _print_json(answer: Answer) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from edgewise import exits
 from edgewise.errors import InvalidInput
-from router.cli.documents import files_in, uploads
+from router.cli.documents import uploads
 from router.cli.local import data_directory
 
 if TYPE_CHECKING:
@@ -122,15 +122,23 @@ async def _compare(
 
 async def _ingest(stack: Stack, docs: Sequence[Path]) -> None:
     """All of them must be readable: an answer that is missed for want of a document is not the mode's fault."""
+    from edge.ingest.folder import MAX_BYTES, File, Refused, survey
     from edgewise.types import Privacy
 
-    failed: list[Ingested] = []
-    files = list(files_in(docs, failed))
-    for upload in uploads(files, "default", Privacy.UNKNOWN, failed):
+    max_bytes = (await stack.edge.status()).max_document_bytes or MAX_BYTES
+    _, found = survey(map(str, docs), max_bytes)
+    failed = [(one.source, one.reason) for one in found if isinstance(one, Refused)]
+    files = [one for one in found if isinstance(one, File)]
+
+    def fail(result: Ingested) -> None:
+        failed.append((result.source, result.reason))
+
+    for upload in uploads(files, "default", Privacy.UNKNOWN, max_bytes, fail):
         result = await stack.edge.ingest(upload)
-        failed += [result] if result.status == "FAILED" else []
+        if result.status == "FAILED":
+            fail(result)
     if failed:
-        raise InvalidInput(f"{failed[0].source} {failed[0].reason}")
+        raise InvalidInput("{} {}".format(*failed[0]))
 
 
 @contextmanager

@@ -29,9 +29,13 @@ class Mode:
     sources: bool = False
 
 
+_SMALL = ("rag", "long_context", "rag+long_context", "cot")
+
 MODES: dict[str, Mode] = {
-    "edge_only": Mode(edge_only.answer, "the small model on this device answers", ("rag", "cot")),
-    "cloud_only": Mode(cloud_only.answer, "the large model in the cloud answers", ("cot",)),
+    "edge_only": Mode(
+        edge_only.answer, "the small model on this device answers", ("rag", "long_context", "rag+long_context", "cot")
+    ),
+    "cloud_only": Mode(cloud_only.answer, "the large model in the cloud answers", ("rag", "cot")),
     "pre_arbitration": Mode(pre_arbitration.answer, "decide from the question who answers, before anything is written"),
     "post_arbitration": Mode(post_arbitration.answer, "both answer at once, then one answer is kept", ("cascade",)),
     "cloud_info_edge_rag": Mode(cloud_info_edge_rag.answer, "the cloud informs, the edge writes", sources=True),
@@ -55,4 +59,4 @@ def parse(name: str) -> tuple[str, frozenset[str]]:
 def has_sources(name: str) -> bool:
     """Whether a mode or variant looks anything up, so that it can abstain."""
     mode, options = parse(name)
-    return MODES[mode].sources or "rag" in options
+    return MODES[mode].sources or bool({"rag", "long_context"} & options)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import operator
 
-from edgewise.types import Passage, Question, Text
+from edgewise.types import Findings, Passage, Question, Text
 from router import prompts
 from router.desk import Desk, Outcome, question_text, step
 from router.grounding import answer_from
-from router.modes.cloud_info_edge_rag import merged
+from router.sources import distinct
 from router.tools import ANSWER, PURPOSES, TOOLS
 
 _NO_QUESTION = Text.ours("N/A")
@@ -32,7 +32,7 @@ async def answer(question: Question, desk: Desk) -> Outcome:
             break
         found = await TOOLS[tool].run(question, passages, desk)
         await desk.step(step(tool, found.note.value, "cloud" if tool == "library" else "edge"))
-        passages = merged((*passages, *found.passages))
+        passages = distinct((*passages, *found.passages))
         notes.append(found.note)
         facts.extend([found.note] if found.fact else [])
         without = without or found.without
@@ -40,8 +40,8 @@ async def answer(question: Question, desk: Desk) -> Outcome:
         steps += 1
     else:
         await desk.step(step("stop", over if open_tools and over else "every tool was used"))
-    outcome = await answer_from(question, passages, desk, facts)
-    return outcome.but(degraded=True, reason=f"without cloud information: {without}") if without else outcome
+    outcome = await answer_from(question, Findings(passages=passages), desk, facts)
+    return outcome.but(degraded=True, reason=without) if without else outcome
 
 
 async def _choose(question: Question, names: list[str], notes: list[Text], desk: Desk) -> str:

@@ -14,18 +14,18 @@ from edgewise.types import Question
 from router.desk import Desk, Outcome, step
 from router.grounding import answer_from
 from router.modes import post_arbitration
-from router.modes.cloud_info_edge_rag import from_both
+from router.sources import from_both, is_answerable
 
 
 async def answer(question: Question, desk: Desk) -> Outcome:
-    passages, why_less = await from_both(question, desk)
-    best = max((passage.score for passage in passages), default=0.0)
-    informed = best >= desk.settings.relevance
+    gathered = await from_both(question, desk)
+    informed = is_answerable(gathered.findings, desk.settings)
     mode = "cloud_info_edge_rag" if informed else "post_arbitration+cascade"
-    await desk.step(step("choose mode", mode, None, {"best": best, "threshold": desk.settings.relevance}))
+    numbers = {"answerable": gathered.findings.answerable or 0.0, "threshold": desk.settings.answerable}
+    await desk.step(step("choose mode", mode, None, numbers))
     if informed:
-        outcome = await answer_from(question, passages, desk)
+        outcome = await answer_from(question, gathered.findings, desk)
     else:
         outcome = await post_arbitration.answer(question, replace(desk, options=frozenset({"cascade"})))
     outcome = replace(outcome, mode=mode)
-    return outcome.but(degraded=True, reason=why_less) if why_less else outcome
+    return outcome.but(degraded=True, reason=gathered.without) if gathered.without else outcome

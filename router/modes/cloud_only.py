@@ -1,12 +1,22 @@
-"""The large model answers alone: for money, with delay, and it sees the question."""
+"""The large model answers alone: for money, with delay, and it sees the question.
+
+With `+rag` it is also shown public passages of this device, and what the gateway knows.
+"""
 
 from __future__ import annotations
 
-from edgewise.types import Grounding, Question
+from edgewise.types import Grounding, Privacy, Question
 from router import prompts
 from router.desk import Desk, Outcome
+from router.grounding import answer_from
+from router.sources import from_both
 
 
 async def answer(question: Question, desk: Desk) -> Outcome:
+    if "rag" in desk.options:
+        gathered = await from_both(question, desk)
+        shown = tuple(one for one in gathered.findings.passages if one.text.label is Privacy.PUBLIC)
+        findings = gathered.findings.model_copy(update={"passages": shown})
+        return await answer_from(question, findings, desk, writer=desk.cloud)
     draft = await desk.cloud.write(prompts.closed_book(question, step_by_step="cot" in desk.options))
     return Outcome(draft, Grounding.OWN_KNOWLEDGE)

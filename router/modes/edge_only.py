@@ -1,15 +1,21 @@
-"""The small model answers alone: private, free, fast, weak. With `+rag` from the passages on this device."""
+"""The small model answers alone: private, free, fast, weak.
+
+With `+rag` from passages of this device, with `+long_context` from a whole document of it, or with both.
+"""
 
 from __future__ import annotations
 
 from edgewise.types import Grounding, Question
 from router import prompts
 from router.desk import Desk, Outcome
-from router.grounding import answer_from
+from router.grounding import answer_from, answer_from_document
+from router.sources import from_here
 
 
 async def answer(question: Question, desk: Desk) -> Outcome:
+    if "long_context" in desk.options:
+        return await answer_from_document(question, desk, with_sentences="rag" in desk.options)
     if "rag" in desk.options:
-        return await answer_from(question, await desk.edge.retrieve(desk.query(question)), desk)
+        return await answer_from(question, await from_here(question, desk), desk)
     draft = await desk.edge.write(prompts.closed_book(question, step_by_step="cot" in desk.options))
     return Outcome(draft, Grounding.OWN_KNOWLEDGE, confidence=desk.trust.of(draft.logprobs))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from edgewise.types import Passage, Question
 from router import prompts
 from router.desk import Desk
-from router.grounding import key_sentences
+from router.grounding import read_for
 from router.tools.found import Found
 
 _LINE = re.compile(r"[\d\s.,+\-*/()x×÷%^]+")
@@ -26,7 +26,7 @@ _OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
 
 
 async def run(question: Question, passages: Sequence[Passage], desk: Desk) -> Found:
-    facts = await key_sentences(question, passages, desk)
+    facts = (await read_for(question, tuple(passages), desk)).facts(desk.settings.sentences)
     draft = await desk.edge.jot(prompts.calculation(question, facts), max_tokens=24)
     line = _LINE.match(draft.text.value.strip())
     expression = line.group().strip() if line else ""

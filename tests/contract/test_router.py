@@ -173,10 +173,12 @@ def test_cloud_info_informs_and_the_edge_writes(tried: Trying) -> None:
         assert place.cloud.prompts == []
         [query] = place.cloud.queries
         assert query.collections == ()  # the names of collections stay here
-        assert place.edge.queries[0].collections == ("my secret drawer",)
+        assert place.edge.queries[0].collections == ("my secret drawer", "cloud-info")
         assert FERRY.text.value in place.edge.prompts[-1].messages[-1].content.value
         assert TARIFF.text.value in place.edge.prompts[-1].messages[-1].content.value
-        assert {found.origin for event in heard.citations for found in event.passages} == {"edge", "cloud"}
+        # Only what the answer stands on is cited, with the words that it stands on.
+        [cited] = [found for event in heard.citations for found in event.passages]
+        assert [cited.text.value[span.start : span.end] for span in cited.spans] == [FERRY.text.value]
 
     tried(work)
 

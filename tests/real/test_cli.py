@@ -111,8 +111,9 @@ def test_documents_go_to_the_daemon(daemon: Daemon, tmp_path: Path) -> None:
     (tmp_path / "odd.xyz").write_bytes(b"\0\1")
     done = edgewise("ingest", tmp_path, tmp_path / "missing.txt", data_dir=daemon.data_dir)
     assert done.returncode == 1
-    assert done.stdout.startswith("1 ingested (1 passages), 0 unchanged, 3 failed")
-    for name in ("empty.txt", "odd.xyz", "missing.txt"):
+    assert done.stdout == "1 ingested (1 passages), 0 unchanged, 0 deleted, 1 skipped, 2 failed\n"
+    assert "  skipped: no loader for .xyz\n" in done.stderr
+    for name in ("empty.txt", "missing.txt"):
         assert re.search(rf"{name}: \w", done.stderr)
     done = edgewise("ingest", tmp_path / "good.md", "--json", data_dir=daemon.data_dir)
     assert done.returncode == 0
@@ -216,7 +217,10 @@ def test_without_a_daemon_the_same_data_is_used(tmp_path: Path) -> None:
     place = tmp_path / "data"
     (tmp_path / "workshop.md").write_text(WORKSHOP)
     done = edgewise("ingest", tmp_path / "workshop.md", data_dir=place)
-    assert (done.returncode, done.stdout) == (0, "1 ingested (1 passages), 0 unchanged, 0 failed\n"), done.stderr
+    assert (done.returncode, done.stdout) == (
+        0,
+        "1 ingested (1 passages), 0 unchanged, 0 deleted, 0 skipped, 0 failed\n",
+    ), done.stderr
     done = edgewise("ask", ABOUT_WORKSHOP, "--mode", "cloud_info_edge_rag", "--json", data_dir=place)
     shown = json.loads(done.stdout)
     assert [Path(one["source"]).name for one in shown["citations"]] == ["workshop.md"]

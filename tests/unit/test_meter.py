@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 
+from cloud.client import NoCloud
 from edgewise.errors import CloudUnavailable, EdgeUnavailable, EdgewiseError, OverBudget, Withheld
 from edgewise.types import (
     Completion,
@@ -271,5 +272,77 @@ def test_without_a_price_no_limit_can_be_kept() -> None:
         assert cloud.saw_nothing
         unlimited, _ = budgeted(None, price=None)
         assert (await drained(unlimited)).cost_usd is None
+
+    asyncio.run(main())
+
+
+def looking_up(limit: float | None, usd_per_fetch: float | None) -> tuple[Budgeted, FakeCloud]:
+    cloud = FakeCloud(Say("a"), usd_per_fetch=usd_per_fetch)
+    return Budgeted(Gated(cloud, GATE), limit), cloud
+
+
+def test_a_look_up_is_reserved_before_it_is_paid() -> None:
+    async def main() -> None:
+        side, cloud = looking_up(0.025, 0.01)
+        await side.retrieve(QUERY)
+        await side.retrieve(QUERY)
+        with pytest.raises(OverBudget, match=r"this look-up in the cloud may cost \$0\.010000, and \$0\.005000"):
+            await side.retrieve(QUERY)
+        assert len(cloud.queries) == 2
+
+    asyncio.run(main())
+
+
+def test_look_ups_and_generations_share_the_money() -> None:
+    async def main() -> None:
+        cloud = FakeCloud(Say("a b"), usd_per_mtok=1.0, usd_per_fetch=1e-5)
+        side = Budgeted(Gated(cloud, GATE), WORST + 5e-6)
+        await side.retrieve(QUERY)
+        with pytest.raises(OverBudget, match="this cloud call may cost"):
+            await drained(side)
+        assert cloud.prompts == []
+
+    asyncio.run(main())
+
+
+def test_concurrent_look_ups_do_not_spend_the_same_money() -> None:
+    async def main() -> None:
+        side, cloud = looking_up(0.015, 0.01)
+        cloud.stuck = True
+        first = asyncio.create_task(side.retrieve(QUERY))
+        await cloud.hanging.wait()
+        with pytest.raises(OverBudget):
+            await side.retrieve(QUERY)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        cloud.stuck = False
+        with pytest.raises(OverBudget):  # nobody knows what the cancelled one has cost
+            await side.retrieve(QUERY)
+
+    asyncio.run(main())
+
+
+def test_a_free_look_up_needs_no_money_and_one_without_a_price_no_limit() -> None:
+    async def main() -> None:
+        free, _ = looking_up(0.0, 0.0)
+        assert (await free.retrieve(QUERY)).cost_usd == 0.0
+        unknown, cloud = looking_up(1000.0, None)
+        with pytest.raises(OverBudget, match="the price of cloud information is unknown"):
+            await unknown.retrieve(QUERY)
+        assert cloud.saw_nothing
+        unlimited, _ = looking_up(None, None)
+        assert (await unlimited.retrieve(QUERY)).cost_usd is None
+
+    asyncio.run(main())
+
+
+def test_a_cloud_that_is_not_there_is_not_called_too_dear() -> None:
+    async def main() -> None:
+        side = Budgeted(Gated(NoCloud(), GATE), 1.0)
+        with pytest.raises(CloudUnavailable, match="no cloud is configured"):
+            await side.retrieve(QUERY)
+        with pytest.raises(CloudUnavailable, match="no cloud is configured"):
+            await drained(side)
 
     asyncio.run(main())
