@@ -1,0 +1,103 @@
+"""`python -m tests.bench.rag`: retrieval, the no-answer gate, answers and speed, on sets that you give.
+
+--data FOLDER takes a folder with xquad_en*.json, xquad_zh*.json, 2wikimultihopqa_corpus.json, and hotpotqa_*.json with
+its *_corpus.json, as their authors publish them (github.com/google-deepmind/xquad, github.com/OSU-NLP-Group/HippoRAG),
+and measures all. Or give files: --squad FILE with --corpus FILE of distractors, or --multihop QUESTIONS CORPUS.
+
+Writes build/bench/rag.json. Questions that the shipped weights were fitted on are ranked and refused with weights
+fitted on the other articles, and the row says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+from edge.embedder import EMBEDDERS
+from edge.models import E5, MINILM
+from tests.bench.engine import machine
+from tests.bench.rag.bench import ARMS, Bench, Rows
+from tests.bench.rag.sets import distractors, multihop, squad
+from tests.bench.rag.summary import summary
+
+_LARGE = 100_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--squad", type=Path)
+    parser.add_argument("--corpus", type=Path, action="append", default=[])
+    parser.add_argument("--multihop", type=Path, nargs=2, metavar=("QUESTIONS", "CORPUS"))
+    parser.add_argument("--arm", choices=ARMS, action="append", help="default: all")
+    parser.add_argument("--embedder", choices=tuple(EMBEDDERS), default=MINILM.name)
+    parser.add_argument("--limit", type=int, default=0, help="so many questions of each set; 0 is all")
+    parser.add_argument("--passages", type=int, default=_LARGE, help="of the large library of the speed arm")
+    parser.add_argument("--out", type=Path, default=Path("build/bench/rag.json"))
+    arguments = parser.parse_args()
+    if not (arguments.data or arguments.squad or arguments.multihop):
+        parser.error("give --data, --squad or --multihop")
+    bench = Bench(tuple(arguments.arm or ARMS), arguments.limit)
+    try:
+        asyncio.run(_run(bench, arguments))
+    finally:
+        bench.close()
+    _write(arguments.out, bench.rows, {name: str(value) for name, value in vars(arguments).items()})
+
+
+async def _run(bench: Bench, arguments: argparse.Namespace) -> None:
+    if arguments.data:
+        await _all(bench, arguments.data, arguments.passages)
+        return
+    if arguments.squad:
+        others = [passage for path in arguments.corpus for passage in distractors(path)]
+        await bench.measure(squad(arguments.squad), others, arguments.embedder, seen=bench.has_seen(arguments.squad))
+    if arguments.multihop:
+        seen = bench.has_seen(arguments.multihop[0])
+        await bench.measure(multihop(*arguments.multihop), (), arguments.embedder, seen=seen)
+
+
+async def _all(bench: Bench, folder: Path, passages: int) -> None:
+    english, chinese = (_one(folder, f"xquad_{language}*.json") for language in ("en", "zh"))
+    corpus = _one(folder, "2wikimultihopqa_corpus.json")
+    hops_corpus = _one(folder, "hotpotqa_*_corpus.json")
+    hops = hops_corpus.with_name(hops_corpus.name.replace("_corpus", ""))
+    others = distractors(corpus)
+    await bench.measure(squad(english), others, MINILM.name, seen=bench.has_seen(english), answers=True)
+    await bench.measure(multihop(hops, hops_corpus), (), MINILM.name, seen=bench.has_seen(hops))
+    for embedder in (MINILM.name, E5.name):
+        await bench.measure(squad(chinese), (), embedder, seen=bench.has_seen(chinese))
+        await bench.measure(squad(chinese), (), embedder, seen=bench.has_seen(chinese), traditional=True)
+    await bench.measure(squad(english), others, E5.name, seen=bench.has_seen(english))
+    await bench.measure(multihop(hops, hops_corpus), (), E5.name, seen=bench.has_seen(hops))
+    await bench.sizes(others, squad(english), passages)
+
+
+def _one(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise SystemExit(f"{folder} has no {pattern}")
+    return found[0]
+
+
+def _write(out: Path, rows: Rows, settings: dict[str, str]) -> None:
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], check=False, capture_output=True, text=True)
+    result = {
+        "name": "rag",
+        "commit": commit.stdout.strip(),
+        "machine": machine.name(),
+        "quiet": machine.quiet().model_dump(),
+        "settings": settings,
+        "rows": rows,
+        "summary": summary(rows),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result["summary"], indent=1))
+
+
+if __name__ == "__main__":
+    main()
