@@ -28,7 +28,7 @@ class RouterSettings(Section):
         default="", description="What is read around a passage: nothing, a sentence on each side, or what joins it."
     )
     quote: float = Field(
-        default=0.3,
+        default=0.2,
         ge=0,
         le=1,
         description="Probability from which on words of a passage are given as the answer, and none is written.",

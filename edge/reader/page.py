@@ -82,6 +82,7 @@ def text_of(page: Page, start: int, end: int) -> str:
 
 
 _LONGEST, _LONGEST_BOUNDED = 8, 14
+_LONGEST_SENTENCE = 250  # words; what goes on for longer is a list or a table, and its pairs of words take memory
 _BAD_FIRST = frozenset((COMMA, MARK, CONJUNCTION))
 _BAD_LAST = frozenset((COMMA, MARK, CONJUNCTION, DETERMINER, PREPOSITION, AUXILIARY, RELATIVE))
 _BOUND_LEFT = frozenset((EDGE, COMMA, MARK, PREPOSITION, AUXILIARY, VERB, CONJUNCTION, RELATIVE))
@@ -96,6 +97,8 @@ def candidates(page: Page, chosen: Sequence[int]) -> tuple[Ints, Ints]:
     kinds, low = page.kinds.tolist(), page.low
     for number in chosen:
         first, end = page.first[number], page.first[number + 1]
+        if end - first > _LONGEST_SENTENCE:
+            continue
         for a in range(first, end):
             if kinds[a] in _BAD_FIRST and low[a] not in ('"', "“"):
                 continue

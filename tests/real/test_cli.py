@@ -69,7 +69,9 @@ def test_json_has_what_the_contract_says(daemon: Daemon) -> None:
     shown = json.loads(done.stdout)
     assert set(shown) >= DONE | {"answer", "citations", "steps"}
     assert set(shown["usage"]) == {"edge", "cloud"}
-    assert shown["usage"]["edge"]["prompt_tokens"] > 0
+    [cited] = shown["citations"]
+    [span] = cited["spans"]
+    assert shown["answer"] in cited["text"]["value"][span["start"] : span["end"]]
     assert (shown["author"], shown["grounding"]) == ("edge", "GROUNDED")
     assert [one["origin"] for one in shown["citations"]] == ["cloud"]
 
@@ -81,7 +83,7 @@ def test_steps_say_what_was_decided(daemon: Daemon) -> None:
 
 def test_sources_are_named(daemon: Daemon) -> None:
     done = edgewise("ask", ABOUT_WORKSHOP, "--mode", "cloud_info_edge_rag", data_dir=daemon.data_dir)
-    assert re.search(r"workshop\.md \(edge\)$", done.stderr, re.MULTILINE)
+    assert re.search(r'workshop\.md \(edge\): ".+"$', done.stderr, re.MULTILINE)
 
 
 def test_bad_questions(daemon: Daemon) -> None:

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from edgewise.client import Answer, Client
 from edgewise.errors import InvalidInput, NotFound, TooLarge, Unauthenticated, Withheld
-from edgewise.types import Citations, Done, Event, Grounding, Privacy, Question, Record, Retraction, Sampling, Token
+from edgewise.types import Done, Event, Grounding, Privacy, Question, Record, Retraction, Sampling, Step, Token
 from tests.stack import ABOUT_LIGHTHOUSE, ABOUT_NOTHING, ABOUT_WORKSHOP, Daemon, informed
 
 MODES = ("edge_only", "cloud_only", "pre_arbitration", "post_arbitration", "cloud_info_edge_rag", "agent", "auto")
@@ -66,7 +66,8 @@ def test_a_mode_answers_and_its_record_agrees(daemon: Daemon, mode: str) -> None
     assert record.retractions == len(retracted)
     assert not done.degraded
     assert record.calls
-    assert done.usage.edge.completion_tokens + done.usage.cloud.completion_tokens > 0
+    quoted = any(isinstance(event, Step) and event.name == "quote" for event in before)
+    assert (done.usage.edge.completion_tokens + done.usage.cloud.completion_tokens > 0) is not quoted
     assert done.cost_usd is not None
     assert (done.cost_usd > 0) == (done.usage.cloud.prompt_tokens > 0)
     assert done.first_shown_s is not None
@@ -117,8 +118,7 @@ def test_a_private_question_stays_here(daemon: Daemon, mode: str) -> None:
     events, record = events_of(daemon, question)
     assert isinstance(events[-1], Done)
     assert events[-1].author == "edge"
-    assert record.cloud_calls == 0
-    assert not any(passage.origin == "cloud" for e in events if isinstance(e, Citations) for passage in e.passages)
+    assert record.cloud_calls == 0  # what the cloud informed of before may be used
 
 
 def test_a_conversation_is_remembered(daemon: Daemon) -> None:
@@ -207,7 +207,7 @@ def test_a_stock_client_sees_statuses(daemon: Daemon) -> None:
 
 def test_both_services_are_at_one_address(daemon: Daemon) -> None:
     done = buf(daemon, "edgewise.v1.EdgeService/GetStatus", {}, *with_token(daemon.token))
-    assert json.loads(done.stdout)["status"]["documents"] == 1
+    assert json.loads(done.stdout)["status"]["documents"] >= 1
 
 
 def test_everybody_may_ask_whether_it_is_there(daemon: Daemon) -> None:
