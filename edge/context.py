@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from edge.library import Library, place_of
+from edge.holdings import Library, place_of
 from edge.ranking.features import SENTENCE_END
 from edge.terms import terms
 from edgewise.types import Passage, Query, Text

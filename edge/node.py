@@ -12,10 +12,10 @@ from edge import models
 from edge.config import EdgeSettings
 from edge.embedder import Embedder
 from edge.engine import Engine
+from edge.holdings import Library
 from edge.ingest.identity import kept
 from edge.ingest.ingester import Ingester, Progress
 from edge.ingest.watcher import Watcher
-from edge.library import Library
 from edge.reader import Reader
 from edge.retriever import Retriever, embed_whole
 from edgewise.errors import InvalidInput

@@ -17,10 +17,10 @@ import numpy as np
 
 from edge.context import expanded
 from edge.embedder import Embedder
+from edge.holdings import Library, Match, Scope
 from edge.ingest.chunking import split
 from edge.ingest.cleaning import clean
 from edge.ingest.ingester import passage_tokens
-from edge.library import Library, Match, Scope
 from edge.ranking.features import Asked, Found, features
 from edge.ranking.models import WITHOUT_VECTORS, Models, gate_features, models, probability
 from edge.store import Vectors

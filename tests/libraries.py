@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.config import StoreName
-from edge.library import Library, Scope, passage_id
+from edge.holdings import Library, Scope, passage_id
 from edge.store import Stored, Vectors
 from edge.terms import terms
 from edgewise.types import Document, Passage, Privacy

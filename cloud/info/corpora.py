@@ -19,8 +19,8 @@ from edgewise.types import Document, Findings, Passage, Privacy, Query, SideStat
 
 if TYPE_CHECKING:
     from edge.embedder import Embedder
+    from edge.holdings import Library
     from edge.ingest.ingester import Ingester
-    from edge.library import Library
     from edge.retriever import Retriever
 
 log = logging.getLogger(__name__)
@@ -57,9 +57,9 @@ class Corpora:
 
         A file without usable text is left out with a line in the log. NotReady names a corpus that is not there.
         """
+        from edge.holdings import Library
         from edge.ingest.folder import MAX_BYTES
         from edge.ingest.ingester import Ingester
-        from edge.library import Library
         from edge.retriever import Retriever
 
         files = await asyncio.to_thread(lambda: tuple(corpus_files(settings.corpora)))

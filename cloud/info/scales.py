@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from edge.embedder import Embedder
-from edge.library import Match
+from edge.holdings import Match
 from edge.ranking.features import Asked, Found
 from edge.ranking.models import WITHOUT_VECTORS, models
 from edge.retriever import Search, embed_whole, fused, weighed

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 
+from edge.holdings import Library
 from edge.ingest.folder import File, Found, Refused, gone_below, read, shown, walk
 from edge.ingest.ingester import Ingester
-from edge.library import Library
 from edgewise.errors import EdgewiseError, InvalidInput, NotFound
 from edgewise.types import Privacy, Upload
 

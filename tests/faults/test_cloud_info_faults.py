@@ -212,7 +212,7 @@ def test_a_model_that_was_not_recorded_is_missing(fetch: Fetch, tmp_path: Path) 
 
 
 def test_a_store_that_breaks_is_missing_and_nothing_else(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge.library import Library
+    from edge.holdings import Library
     from edgewise.errors import NotReady
 
     async def broken(*_: object) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from edge.config import StoreName
 from edge.embedder import Embedder
+from edge.holdings import Library
 from edge.ingest.ingester import Ingester
-from edge.library import Library
 from edge.retriever import embed_whole
 from edge.store import Vectors
 from edgewise.types import Ingested, Upload

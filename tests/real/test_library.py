@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge.config import StoreName
-from edge.library import Library, Scope
+from edge.holdings import Library, Scope
 from edgewise.errors import Conflict, NotFound, NotReady
 from edgewise.types import Privacy, Text
 from tests.libraries import (

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge.embedder import Embedder
+from edge.holdings import Library
 from edge.ingest.ingester import Ingester
-from edge.library import Library
 from edge.ranking.models import WITHOUT_VECTORS
 from edge.retriever import Retriever, Search
 from edgewise.errors import InvalidInput

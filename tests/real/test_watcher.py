@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from edge.embedder import Embedder
+from edge.holdings import Library
 from edge.ingest.ingester import Ingester
 from edge.ingest.watcher import Watcher
-from edge.library import Library
 from edge.retriever import Retriever
 from edgewise.types import Privacy, Query, Text
 

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from edge.context import distinct, expanded
-from edge.library import Library, passage_id
+from edge.holdings import Library, passage_id
 from edge.store import Stored
 from edgewise.types import Passage, Privacy, Query, Text
 from tests.libraries import document, fresh, vectors

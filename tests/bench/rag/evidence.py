@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge.library import Match
+from edge.holdings import Match
 from edge.retriever import Retriever, Search
 from edgewise.types import Query, Text
 from tests.bench.rag.filled import Filled
@@ -64,7 +64,7 @@ async def _case(filled: Filled, asked: Asked, condition: Condition, retriever: R
 
 async def _ids(filled: Filled, matches: Sequence[Match]) -> list[str]:
     numbers = [match.number for match in matches[:10]]
-    passages = await filled.library.read(numbers)
+    passages = await filled.holdings.read(numbers)
     return [passages[number].id for number in numbers]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.config import StoreName
 from edge.embedder import Embedder
-from edge.library import Library, passage_id
+from edge.holdings import Library, passage_id
 from edge.retriever import Retriever, embed_whole
 from edge.store import Stored, Vectors
 from edgewise.types import Document, Privacy
@@ -27,7 +27,7 @@ class Filled:
 
     def __init__(self, embedder: Embedder, library: Library, given: Sequence[Given], vectors: Vectors) -> None:
         self.retriever = Retriever(embedder, library)
-        self.library = library
+        self.holdings = library
         self.given = given
         self._vectors = vectors
 
@@ -35,21 +35,21 @@ class Filled:
         """Let some passages in: each as a document of its own, or all as one with a name."""
         for group in [places] if name else [[place] for place in places]:
             document = document_of(name or str(group[0]), len(group))
-            await self.library.begin(document)
+            await self.holdings.begin(document)
             for start in range(0, len(group), _BATCH):
                 some = group[start : start + _BATCH]
                 stored = [
                     Stored(passage_id(document.id, position), self.given[place].title, self.given[place].text)
                     for position, place in enumerate(some, start)
                 ]
-                await self.library.extend(document, stored, self._vectors[some])
-            await self.library.commit(document)
+                await self.holdings.extend(document, stored, self._vectors[some])
+            await self.holdings.commit(document)
 
     @asynccontextmanager
     async def without(self, places: Sequence[int]) -> AsyncIterator[None]:
         """Some of the passages that are documents of their own are gone inside."""
         for place in places:
-            await self.library.delete(document_of(str(place), 1).id)
+            await self.holdings.delete(document_of(str(place), 1).id)
         try:
             yield
         finally:

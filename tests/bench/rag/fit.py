@@ -93,7 +93,7 @@ async def gather(embedder: Embedder, sets: Sequence[Questions], others: Sequence
 async def _evidence(embedder: Embedder, questions: Questions, others: Sequence[Given], *, blind: bool) -> list[Case]:
     with tempfile.TemporaryDirectory() as folder:
         async with filled(embedder, questions.passages, others, Path(folder), "sqlite") as there:
-            retriever = Retriever(cast("Embedder", _Blind()), there.library) if blind else None
+            retriever = Retriever(cast("Embedder", _Blind()), there.holdings) if blind else None
             cases = await with_passages(there, questions.asked, retriever)
             if any(len(one.gold) > 1 for one in questions.asked):
                 return cases

@@ -24,8 +24,8 @@ import numpy as np
 
 from edge.config import StoreName
 from edge.embedder import Embedder
+from edge.holdings import Library, passage_id
 from edge.ingest.ingester import Ingester
-from edge.library import Library, passage_id
 from edge.retriever import Retriever
 from edge.store import Stored, Vectors
 from edgewise.types import Query, Text, Upload
