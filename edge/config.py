@@ -101,7 +101,7 @@ class EdgeSettings(Section):
     )
     embedder_threads: int = Field(default=1, ge=1, le=64, description="CPU threads of the embedder.")
     store: StoreName = Field(
-        default="chroma", description="Where passages and their vectors are kept; `sqlite` takes half the memory."
+        default="chroma", description="Where passages and their vectors are kept; `sqlite` needs no Chroma."
     )
     max_document_bytes: int = Field(
         default=64 * _MIB, ge=1024, le=1024 * _MIB, description="Size of the largest file to ingest."

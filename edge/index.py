@@ -1,7 +1,7 @@
 """The vectors of all passages in memory, and an exact search over them.
 
-They are kept in float16: half the memory, and faster to read than float32. Exact means every vector is looked at: 7 ms
-for 100,000 of 384 numbers on one core. ONNX Runtime multiplies, since numpy has no fast float16.
+They are kept in float16, in half the memory of float32. Exact means that every vector is looked at; ONNX Runtime
+multiplies, since numpy has no fast float16.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A store knows nothing of documents and does not search: the library has one, on one thread, and keeps all vectors in
 memory to look at every one of them. Chroma's own HNSW index is approximate at every size (tests/real/test_hnsw.py
-measures what it misses), gets worse with deletions, and filters slowly; an exact search takes 7 ms at 100,000
-passages. It cannot be switched off, so it is built as cheaply as it allows.
+measures what it misses), gets worse with deletions, and filters slowly. It cannot be switched off, so it is built as
+cheaply as it allows.
 """
 
 from __future__ import annotations

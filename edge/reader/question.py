@@ -22,7 +22,6 @@ from edge.reader.words import (
 )
 
 WHO, WHEN, WHERE, COUNT, WHAT_X, WHAT, WHY_HOW, OTHER = range(8)
-ASKS = 8
 _EMPTY = frozenset(["name", "type", "kind", "many", "much", "long", "old", "often", "sort"])
 _TIMES = frozenset((
     "year", "date", "month", "day", "century", "decade", "time", "period", "era", "season", "years",
@@ -52,8 +51,6 @@ class Asked:
     """Of its content words, in order."""
     is_of_subject: bool
     """The question word is what the verb is said of: 'Who led ...?', not 'Whom did X lead?'."""
-    after: frozenset[str] = frozenset()
-    """Stems of content words after the question word."""
     verb: str = ""
 
 
@@ -99,7 +96,6 @@ def read_question(text: str) -> Asked:
         focus=tuple(stem(noun) for noun in focus if noun not in _EMPTY),
         stems=tuple(stem(low[n]) for n in content),
         is_of_subject=at >= 0 and next_kind not in (AUXILIARY, MARK),
-        after=frozenset(stem(low[n]) for n in content if n > at),
         verb=stem(verb),
     )
 

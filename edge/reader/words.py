@@ -53,7 +53,6 @@ def same_word(a: str, b: str) -> bool:
 
 (COMMON, NAME, NUMBER, DETERMINER, PREPOSITION, CONJUNCTION, AUXILIARY, PRONOUN, RELATIVE, COMMA, MARK, VERB, ADVERB,
  YEAR, EDGE) = range(15)  # fmt: skip
-KINDS = 15
 _LISTS = {
     DETERMINER: "a an the this that these those its his her their our my your each every some any no another such both "
     "all many several various other",

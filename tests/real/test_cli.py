@@ -74,6 +74,8 @@ def test_json_has_what_the_contract_says(daemon: Daemon) -> None:
     assert shown["answer"] in cited["text"]["value"][span["start"] : span["end"]]
     assert (shown["author"], shown["grounding"]) == ("edge", "GROUNDED")
     assert [one["origin"] for one in shown["citations"]] == ["cloud"]
+    done = edgewise("ask", PARIS, "--mode", "edge_only", "--json", data_dir=daemon.data_dir)
+    assert json.loads(done.stdout)["usage"]["edge"]["prompt_tokens"] > 0
 
 
 def test_steps_say_what_was_decided(daemon: Daemon) -> None:

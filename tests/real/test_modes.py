@@ -15,11 +15,28 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from edgewise.client import Answer, Client
 from edgewise.errors import InvalidInput, NotFound, TooLarge, Unauthenticated, Withheld
-from edgewise.types import Done, Event, Grounding, Privacy, Question, Record, Retraction, Sampling, Step, Token
+from edgewise.types import (
+    CLOUD_INFO,
+    Citations,
+    Document,
+    Done,
+    Event,
+    Grounding,
+    Privacy,
+    Question,
+    Record,
+    Retraction,
+    Sampling,
+    Step,
+    Token,
+)
 from tests.stack import ABOUT_LIGHTHOUSE, ABOUT_NOTHING, ABOUT_WORKSHOP, Daemon, informed
 
 MODES = ("edge_only", "cloud_only", "pre_arbitration", "post_arbitration", "cloud_info_edge_rag", "agent", "auto")
-VARIANTS = ("edge_only+rag", "edge_only+cot", "cloud_only+cot", "post_arbitration+cascade")
+VARIANTS = (
+    "edge_only+rag", "edge_only+long_context", "edge_only+rag+long_context", "edge_only+cot", "cloud_only+rag",
+    "cloud_only+cot", "post_arbitration+cascade",
+)  # fmt: skip
 BUF = str(Path(sys.executable).with_name("buf"))
 ROOT = Path(__file__).resolve().parents[2]
 SHORT = Sampling(max_tokens=24)
@@ -37,6 +54,14 @@ def events_of(daemon: Daemon, question: Question) -> tuple[tuple[Event, ...], Re
             events = tuple([event async for event in client.ask(question)])
             assert isinstance(events[-1], Done)
             return events, await client.record(events[-1].record_id)
+
+    return asyncio.run(main())
+
+
+def documents_of(daemon: Daemon, collection: str) -> tuple[Document, ...]:
+    async def main() -> tuple[Document, ...]:
+        async with daemon.client() as client:
+            return await client.documents(collection)
 
     return asyncio.run(main())
 
@@ -118,7 +143,11 @@ def test_a_private_question_stays_here(daemon: Daemon, mode: str) -> None:
     events, record = events_of(daemon, question)
     assert isinstance(events[-1], Done)
     assert events[-1].author == "edge"
-    assert record.cloud_calls == 0  # what the cloud informed of before may be used
+    assert record.cloud_calls == 0
+    cited = [passage for event in events if isinstance(event, Citations) for passage in event.passages]
+    kept = documents_of(daemon, CLOUD_INFO)
+    # Information of the cloud is used only where this device has it from an earlier question.
+    assert {one.id.rpartition(":")[0] for one in cited if one.origin == "cloud"} <= {one.id for one in kept}
 
 
 def test_a_conversation_is_remembered(daemon: Daemon) -> None:
@@ -207,7 +236,10 @@ def test_a_stock_client_sees_statuses(daemon: Daemon) -> None:
 
 def test_both_services_are_at_one_address(daemon: Daemon) -> None:
     done = buf(daemon, "edgewise.v1.EdgeService/GetStatus", {}, *with_token(daemon.token))
-    assert json.loads(done.stdout)["status"]["documents"] >= 1
+    own, kept = documents_of(daemon, "default"), documents_of(daemon, CLOUD_INFO)
+    assert [one.origin for one in own] == ["edge"]
+    assert {one.origin for one in kept} <= {"cloud"}
+    assert json.loads(done.stdout)["status"]["documents"] == 1 + len(kept)
 
 
 def test_everybody_may_ask_whether_it_is_there(daemon: Daemon) -> None:
