@@ -54,10 +54,12 @@ async def _run(bench: Bench, arguments: argparse.Namespace) -> None:
         return
     if arguments.squad:
         others = [passage for path in arguments.corpus for passage in distractors(path)]
-        await bench.measure(squad(arguments.squad), others, arguments.embedder, seen=bench.has_seen(arguments.squad))
+        await bench.measure(
+            squad(arguments.squad), others, arguments.embedder, seen=bench.has_seen(arguments.squad), answers=True
+        )
     if arguments.multihop:
         seen = bench.has_seen(arguments.multihop[0])
-        await bench.measure(multihop(*arguments.multihop), (), arguments.embedder, seen=seen)
+        await bench.measure(multihop(*arguments.multihop), (), arguments.embedder, seen=seen, answers=True)
 
 
 async def _all(bench: Bench, folder: Path, passages: int) -> None:
@@ -67,7 +69,7 @@ async def _all(bench: Bench, folder: Path, passages: int) -> None:
     hops = hops_corpus.with_name(hops_corpus.name.replace("_corpus", ""))
     others = distractors(corpus)
     await bench.measure(squad(english), others, MINILM.name, seen=bench.has_seen(english), answers=True)
-    await bench.measure(multihop(hops, hops_corpus), (), MINILM.name, seen=bench.has_seen(hops))
+    await bench.measure(multihop(hops, hops_corpus), (), MINILM.name, seen=bench.has_seen(hops), answers=True)
     for embedder in (MINILM.name, E5.name):
         await bench.measure(squad(chinese), (), embedder, seen=bench.has_seen(chinese))
         await bench.measure(squad(chinese), (), embedder, seen=bench.has_seen(chinese), traditional=True)

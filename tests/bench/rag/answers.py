@@ -1,13 +1,11 @@
-"""What the small model answers: alone, from the right passage, from what it retrieves, among noise, and without answer.
+"""What the small model answers: alone, from the right passages, from what it retrieves, among noise, and without any.
 
 Every arm asks the router, as an app would; only what the edge retrieves is given to it in some.
 """
 
 from __future__ import annotations
 
-import random
-import re
-import string
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -22,16 +20,17 @@ from edge.ranking.models import Models
 from edge.reader.ranker import Ranker
 from edge.retriever import Retriever
 from edgewise.ports import Edge
-from edgewise.types import Done, Findings, Grounding, Passage, Privacy, Query, Question, Text, Token
+from edgewise.types import Done, Findings, Grounding, Query, Question, Token
+from router.compare.scorers import Key, contains, f1
 from router.config import RouterSettings
 from router.log import Log
 from router.privacy import Policy
 from router.service import Origin, Router
 from tests.bench.rag.filled import Filled
 from tests.bench.rag.sets import Asked, Given
+from tests.bench.rag.shown import contradictions, findings, found
 
-_NOISE = 4
-_CJK = re.compile(r"[\u3400-\u9fff]")
+Row = dict[str, object]
 
 
 class _Shown:
@@ -59,17 +58,21 @@ class Said:
     accepted: tuple[str, ...]
 
 
-def figures(arm: str, said: Sequence[Said]) -> dict[str, object]:
+def figures(arm: str, said: Sequence[Said]) -> Row:
     groundings = Counter(one.grounding for one in said)
     return {
         "arm": arm,
         "n": len(said),
-        "contained": sum(contained(one.text, one.accepted) for one in said) / len(said),
-        "f1": sum(f1(one.text, one.accepted) for one in said) / len(said),
+        "contained": _mean([contains(one.text, Key(one.accepted)) for one in said]),
+        "f1": _mean([f1(one.text, Key(one.accepted)) for one in said]),
         "refused": groundings[Grounding.ABSTAINED] / len(said),
         "own_knowledge": groundings[Grounding.OWN_KNOWLEDGE] / len(said),
-        "s_per_question": sum(one.seconds for one in said) / len(said),
+        "s_per_question": _mean([one.seconds for one in said]),
     }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +92,30 @@ class Answerer:
         self._edge = _Shown(node)
         self._router = Router(cast("Edge", self._edge), NoCloud(), records, Policy("hold"), settings)
 
-    async def arm(self, name: str, filled: Filled, asked: Sequence[Asked]) -> list[Said]:
-        return [await self._ask(name, filled, one) for one in asked]
+    async def measure(self, filled: Filled, asked: Sequence[Asked]) -> AsyncIterator[Row]:
+        """A row an arm. Questions that need two passages are also shown one; others lose theirs, or find it changed."""
+        needs_several = any(len(one.gold) > 1 for one in asked)
+        for arm in ("closed", "oracle", *(("half",) if needs_several else ()), "retrieved", "noisy"):
+            yield figures(arm, [await self._ask(arm, filled, one) for one in asked])
+        if not needs_several:
+            yield figures("unanswerable", await self._unanswerable(filled, asked))
+            changed = contradictions(filled.given, asked)
+            said = [await self._ask("counterfactual", filled, one.asked, one.passage) for one in changed]
+            true = [contains(answer.text, Key(one.true)) for answer, one in zip(said, changed, strict=True)]
+            yield figures("counterfactual", said) | {"remembered": _mean(true)}
 
-    async def unanswerable(self, filled: Filled, asked: Sequence[Asked]) -> list[Said]:
+    async def _unanswerable(self, filled: Filled, asked: Sequence[Asked]) -> list[Said]:
         """Every question while all of its article is gone: what is not refused is made up."""
         said: list[Said] = []
         for group in dict.fromkeys(one.group for one in asked):
             article = [place for place, passage in enumerate(filled.given) if passage.group == group]
             async with filled.without(article):
-                said += await self.arm("unanswerable", filled, [one for one in asked if one.group == group])
+                said += [await self._ask("unanswerable", filled, one) for one in asked if one.group == group]
         return said
 
-    async def _ask(self, arm: str, filled: Filled, asked: Asked) -> Said:
+    async def _ask(self, arm: str, filled: Filled, asked: Asked, passage: Given | None = None) -> Said:
         self._edge.retriever = filled.retriever if arm in {"retrieved", "unanswerable"} else None
-        self._edge.findings = _findings(arm, filled.given, asked)
+        self._edge.findings = found([passage]) if passage else findings(arm, filled.given, asked)
         if self._crossed:
             fitted = self._crossed.models[asked.group]
             filled.retriever.models = lambda _: fitted
@@ -120,48 +132,6 @@ class Answerer:
 
     async def close(self) -> None:
         await self._router.close()
-
-
-def _findings(arm: str, given: Sequence[Given], asked: Asked) -> Findings:
-    """The gold passages, and for noise before them others, those of the same article first."""
-    gold = [given[place] for place in asked.gold]
-    noise: list[Given] = []
-    if arm == "noisy":
-        chance = random.Random(asked.text)
-        others = [one for one in given if one not in gold]
-        chance.shuffle(others)
-        noise = sorted(others, key=lambda one: one.group != asked.group)[:_NOISE]
-    passages = tuple(_passage(one, place) for place, one in enumerate((*noise, *gold)))
-    return Findings(passages=passages, answerable=1.0)
-
-
-def _passage(given: Given, place: int) -> Passage:
-    text = Text(value=given.text, label=Privacy.PUBLIC, sources=(given.title,))
-    return Passage(id=f"given:{place}", text=text, source=given.title, title=given.title, score=1.0)
-
-
-def contained(answer: str, accepted: Sequence[str]) -> bool:
-    """Whether an accepted string is in the answer, by SQuAD's normalisation."""
-    return any(normal(one) in normal(answer) for one in accepted if normal(one))
-
-
-def f1(answer: str, accepted: Sequence[str]) -> float:
-    """SQuAD's token F1, the best over the accepted strings; every CJK character is a token."""
-    return max((_f1(_tokens(answer), _tokens(one)) for one in accepted), default=0.0)
-
-
-def _f1(said: list[str], wanted: list[str]) -> float:
-    shared = sum((Counter(said) & Counter(wanted)).values())
-    return 2 * shared / (len(said) + len(wanted)) if shared else 0.0
-
-
-def _tokens(text: str) -> list[str]:
-    return _CJK.sub(lambda found: f" {found[0]} ", normal(text)).split()
-
-
-def normal(text: str) -> str:
-    text = "".join(char for char in text.lower() if char not in string.punctuation)
-    return " ".join(re.sub(r"\b(?:a|an|the)\b", " ", text).split())
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from edge.ranking.models import WEIGHTS, Models
 from edge.reader.ranker import projection
 from router.config import RouterSettings
 from tests.bench.rag import retrieval, speed
-from tests.bench.rag.answers import Crossed, answering, figures
+from tests.bench.rag.answers import Crossed, answering
 from tests.bench.rag.evidence import Case, with_passages, without_articles, without_passages
 from tests.bench.rag.filled import Filled, filled
 from tests.bench.rag.fit_reader import cross_fitted, gather
@@ -28,7 +28,6 @@ from tests.bench.rag.sets import Given, Questions, part
 Row = dict[str, object]
 Rows = list[Row]
 ARMS = ("retrieval", "noanswer", "answers", "speed")
-_ANSWERS = ("closed", "oracle", "retrieved", "noisy")
 _INGESTED = 500
 _STORES: tuple[StoreName, ...] = ("chroma", "sqlite")
 
@@ -58,7 +57,7 @@ class Bench:
         embedder: str,
         *,
         seen: bool,
-        answers: bool = True,
+        answers: bool = False,
         traditional: bool = False,
     ) -> None:
         """All arms of a set, with one embedder; `traditional` asks in Traditional characters."""
@@ -117,11 +116,8 @@ class Bench:
                 examples = await gather(there, node.reader, asked.asked, projection())
                 crossed = Crossed(fitted, cross_fitted(examples))
             async with answering(node, folder, RouterSettings(), crossed) as answerer:
-                for arm in _ANSWERS:
-                    self._add("answers", names, figures(arm, await answerer.arm(arm, there, asked.asked)))
-                if all(len(one.gold) == 1 for one in asked.asked):
-                    said = await answerer.unanswerable(there, asked.asked)
-                    self._add("answers", names, figures("unanswerable", said))
+                async for row in answerer.measure(there, asked.asked):
+                    self._add("answers", names, row)
         finally:
             await node.close()
 

@@ -28,7 +28,7 @@ from edge.reader.reader import Reader
 from edge.reader.scene import Scene
 from edge.reader.vectors import DIMENSIONS, Projection, pooled
 from edgewise.types import Query, Text
-from tests.bench.rag.answers import f1, normal
+from router.compare.scorers import Key, exact, f1
 from tests.bench.rag.filled import Filled, filled
 from tests.bench.rag.sets import Asked, Given, distractors, folds, squad
 
@@ -73,8 +73,8 @@ def _right(scene: Scene, asked: Asked, places: Sequence[int]) -> NDArray[np.bool
         first, last = scene.page.spans[a], scene.page.spans[b - 1]
         if places[first.passage] in asked.gold and first.start < end and last.end > start:
             text = scene.page.passages[first.passage][first.start : last.end]
-            is_same = normal(text) == normal(asked.answers[0])
-            likeness[row] = 2.0 if is_same else f1(text, asked.answers)
+            is_same = exact(text, Key(asked.answers[:1]))
+            likeness[row] = 2.0 if is_same else f1(text, Key(asked.answers))
     best = likeness.max(initial=0.0)
     return np.asarray(likeness >= best - 1e-9) if best >= _ALMOST else np.zeros(len(likeness), bool)
 
