@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import grpc
@@ -29,7 +30,7 @@ from edgewise.types import (
     Upload,
 )
 from edgewise.v1 import edge_pb2, edge_pb2_grpc, types_pb2
-from edgewise.wire import error_of, pack, unpack, unpack_chunk
+from edgewise.wire import error_of, every_document, pack, unpack, unpack_chunk
 
 ReplyT = TypeVar("ReplyT")
 MessageT = TypeVar("MessageT", bound=Message)
@@ -134,8 +135,7 @@ class EdgeClient:
 
     async def documents(self, collection: str = "") -> tuple[Document, ...]:
         """All documents, or those of one collection."""
-        reply = await self._unary(self._stub.ListDocuments, edge_pb2.ListDocumentsRequest(collection=collection))
-        return tuple(unpack(document, Document) for document in reply.documents)
+        return tuple([one async for one in every_document(partial(self._unary, self._stub.ListDocuments), collection)])
 
     async def delete_document(self, document_id: str) -> None:
         """Forget a document; NotFound when there is none."""

@@ -12,20 +12,18 @@ import asyncio
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
-
-from pydantic import ValidationError
 
 from edge import lexical
 from edge.config import StoreName
 from edge.index import Index
 from edge.ownership import owned
-from edge.store import Store, Stored, Vectors, open_store, unusable
+from edge.store import Store, Stored, Vectors, open_store, usable
 from edgewise.errors import EdgeUnavailable, NotFound, NotReady
 from edgewise.types import Document, Passage, Text
 
@@ -149,6 +147,10 @@ class Library:
         """All documents, or those of one collection, oldest first."""
         return tuple(await self._run(self._select, "? IN ('', collection)", collection))
 
+    async def page(self, collection: str, after: int, count: int) -> tuple[tuple[Document, ...], int]:
+        """The next documents, oldest first, and after which the next page begins; 0 for the beginning and the end."""
+        return await self._run(self._page, collection, after, count)
+
     async def counts(self) -> tuple[int, int]:
         """How many documents and how many passages there are."""
         return await self._run(self._counts)
@@ -199,7 +201,7 @@ class Library:
             )
         self._store = self._open_things.enter_context(open_store(kind, self._directory, embedder_hash, self._dimension))
         self._index = Index(self._dimension)
-        with _translated(self._directory):
+        with usable(self._directory):
             self._sqlite = self._open_things.enter_context(closing(sqlite3.connect(self._directory / "library.sqlite")))
             # No commit is lost when the process dies, and none by halves when the power fails.
             self._sqlite.execute("PRAGMA journal_mode = WAL")
@@ -235,7 +237,7 @@ class Library:
             self._forget(damaged, gone)
 
     def _begin(self, document: Document) -> int:
-        with _translated(self._directory), self._sqlite:
+        with usable(self._directory), self._sqlite:
             older = self._ids(
                 "ready = 0 AND source = ? AND collection = ? AND id != ?",
                 document.source,
@@ -253,13 +255,13 @@ class Library:
 
     def _extend(self, document: Document, passages: Sequence[Stored], vectors: Vectors) -> None:
         self._store.put(passages, vectors)
-        with _translated(self._directory), self._sqlite:
+        with usable(self._directory), self._sqlite:
             self._sqlite.executemany(
                 "INSERT INTO passage (document, position) VALUES (?, ?)", (place_of(passage.id) for passage in passages)
             )
 
     def _commit(self, document: Document) -> None:
-        with _translated(self._directory):
+        with usable(self._directory):
             rows = self._sqlite.execute(
                 "SELECT number, position FROM passage WHERE document = ? ORDER BY position", (document.id,)
             ).fetchall()
@@ -268,7 +270,7 @@ class Library:
         try:
             for some, vectors in self._store.vectors(ids):
                 self._index.add([document.id] * len(some), [numbers[one] for one in some], vectors)
-            with _translated(self._directory), self._sqlite:
+            with usable(self._directory), self._sqlite:
                 replaced = self._ids(
                     "source = ? AND collection = ? AND id != ?", document.source, document.collection, document.id
                 )
@@ -303,14 +305,14 @@ class Library:
 
     def _update(self, document: Document) -> None:
         self._document(document.id)
-        with _translated(self._directory), self._sqlite:
+        with usable(self._directory), self._sqlite:
             self._sqlite.execute(
                 "UPDATE document SET value = ? WHERE id = ?", (document.model_dump_json(), document.id)
             )
 
     def _delete(self, document_id: str) -> None:
         self._document(document_id)
-        with _translated(self._directory), self._sqlite:
+        with usable(self._directory), self._sqlite:
             gone = self._drop([document_id])
         self._forget([document_id], gone)
 
@@ -321,15 +323,25 @@ class Library:
         return found[0]
 
     def _select(self, condition: str, *values: str) -> list[Document]:
-        with _translated(self._directory):
+        with usable(self._directory):
             statement = f"SELECT value FROM document WHERE ready AND {condition} ORDER BY rowid"  # noqa: S608
             return [Document.model_validate_json(value) for (value,) in self._sqlite.execute(statement, values)]
+
+    def _page(self, collection: str, after: int, count: int) -> tuple[tuple[Document, ...], int]:
+        with usable(self._directory):
+            rows = self._sqlite.execute(
+                "SELECT rowid, value FROM document WHERE ready AND ? IN ('', collection) AND rowid > ?"
+                " ORDER BY rowid LIMIT ?",
+                (collection, after, count + 1),
+            ).fetchall()
+            documents = tuple(Document.model_validate_json(value) for _, value in rows[:count])
+        return documents, rows[count - 1][0] if len(rows) > count else 0
 
     def _ids(self, condition: str, *values: str) -> list[str]:
         return [one for (one,) in self._sqlite.execute(f"SELECT id FROM document WHERE {condition}", values)]  # noqa: S608
 
     def _counts(self) -> tuple[int, int]:
-        with _translated(self._directory):
+        with usable(self._directory):
             (documents,) = self._sqlite.execute("SELECT count(*) FROM document WHERE ready").fetchone()
         return documents, len(self._index)
 
@@ -341,16 +353,16 @@ class Library:
         return [Match(*hit) for hit in self._index.nearest(vector, k, allowed)]
 
     def _matching(self, words: Sequence[str], k: int, scope: Scope) -> list[Match]:
-        with _translated(self._directory):
+        with usable(self._directory):
             hits = lexical.search(self._sqlite, words, k, scope.collections, scope.source)
         return [Match(*hit) for hit in hits]
 
     def _frequencies(self, words: Sequence[str]) -> tuple[int, dict[str, int]]:
-        with _translated(self._directory):
+        with usable(self._directory):
             return len(self._index), lexical.frequencies(self._sqlite, words)
 
     def _read(self, numbers: Sequence[int]) -> dict[int, Passage]:
-        with _translated(self._directory):
+        with usable(self._directory):
             rows = self._sqlite.execute(
                 "SELECT number, document, position FROM passage WHERE number IN (SELECT value FROM json_each(?))",
                 (json.dumps(list(numbers)),),
@@ -383,16 +395,3 @@ def _passage(stored: Stored, document: Document) -> Passage:
         as_of=document.as_of or document.ingested_at,
         expires_at=document.expires_at,
     )
-
-
-@contextmanager
-def _translated(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise unusable(directory, error) from error
-    except ValidationError:
-        raise NotReady(
-            f"the documents in {directory} were written by another version of Edgewise; "
-            f"use that version, or a new data directory"
-        ) from None

@@ -127,6 +127,10 @@ class EdgeNode:
         """All documents, or those of one collection."""
         return await self._library.documents(collection)
 
+    async def page_of_documents(self, collection: str, after: int, count: int) -> tuple[tuple[Document, ...], int]:
+        """The next of them, and after which the next page begins; 0 for the beginning and the end."""
+        return await self._library.page(collection, after, count)
+
     async def delete_document(self, document_id: str) -> None:
         """Forget a document; NotFound when there is none."""
         await self._library.delete(document_id)

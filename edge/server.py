@@ -22,6 +22,7 @@ from edgewise.v1 import edge_pb2, types_pb2
 from edgewise.wire import pack, pack_chunk, unpack
 
 _MAX_TEXT_BYTES = 1024 * 1024
+_PAGE = 1000  # documents, which fit a message with the longest names
 
 
 class EdgeServicer:
@@ -82,8 +83,13 @@ class EdgeServicer:
                         yield pack(result, edge_pb2.IngestResponse)
 
     async def ListDocuments(self, request: edge_pb2.ListDocumentsRequest, _: Context) -> edge_pb2.ListDocumentsResponse:
-        documents = await self._node.documents(request.collection)
-        return edge_pb2.ListDocumentsResponse(documents=[pack(one, edge_pb2.Document) for one in documents])
+        token = request.page_token or "0"
+        if not (token.isdecimal() and token.isascii() and len(token) < 19):
+            raise InvalidInput("this is no page_token; give the next_page_token of the page before")
+        documents, after = await self._node.page_of_documents(request.collection, int(token), _PAGE)
+        return edge_pb2.ListDocumentsResponse(
+            documents=[pack(one, edge_pb2.Document) for one in documents], next_page_token=str(after or "")
+        )
 
     async def DeleteDocument(
         self, request: edge_pb2.DeleteDocumentRequest, _: Context

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from edge.config import StoreName
 from edgewise.errors import NotReady
@@ -79,12 +80,22 @@ def other_embedder(place: Path) -> NotReady:
     )
 
 
-def unusable(place: Path, error: Exception) -> NotReady:
-    """For what the libraries raise when a disk is full, or what is on it is damaged."""
-    return NotReady(
-        f"the documents in {place} cannot be used ({error}); check the free space and the permissions there, "
-        f"and if it is damaged, move it away and ingest again"
-    )
+@contextmanager
+def usable(place: Path, *faults: type[Exception]) -> Iterator[None]:
+    """NotReady for what SQLite (and `faults`) raise inside when a disk is full, or what is on it is damaged."""
+    known: tuple[type[Exception], ...] = (sqlite3.Error, OSError, *faults)
+    try:
+        yield
+    except known as error:
+        raise NotReady(
+            f"the documents in {place} cannot be used ({error}); check the free space and the permissions there, "
+            f"and if it is damaged, move it away and ingest again"
+        ) from error
+    except ValidationError:
+        raise NotReady(
+            f"the documents in {place} were written by another version of Edgewise; "
+            f"use that version, or a new data directory"
+        ) from None
 
 
 @contextmanager
@@ -168,7 +179,5 @@ class ChromaStore:
 def _chroma(place: Path) -> Iterator[None]:
     from chromadb.errors import ChromaError
 
-    try:
+    with usable(place, ChromaError):
         yield
-    except (ChromaError, sqlite3.Error, OSError) as error:
-        raise unusable(place, error) from error

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.store import Stored, Vectors, other_embedder, unusable
+from edge.store import Stored, Vectors, other_embedder, usable
 
 _PAGE = 500
 _SCHEMA = (
@@ -29,10 +29,10 @@ _SCHEMA = (
 @contextmanager
 def open_sqlite(place: Path, embedder_hash: str, dimension: int) -> Iterator[SqliteStore]:
     """See `edge.store.open_store`."""
-    with _sqlite(place):
+    with usable(place):
         connection = sqlite3.connect(place)
     with closing(connection):
-        with _sqlite(place), connection:
+        with usable(place), connection:
             made_with = _prepared(connection, (embedder_hash, dimension))
         if made_with != (embedder_hash, dimension):
             raise other_embedder(place)
@@ -62,11 +62,11 @@ class SqliteStore:
             (passage.id, passage.title, passage.text, vector.tobytes())
             for passage, vector in zip(passages, vectors.astype("<f2"), strict=True)
         )
-        with _sqlite(self._place), self._connection:
+        with usable(self._place), self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO passage VALUES (?, ?, ?, ?)", rows)
 
     def erase(self, ids: Sequence[str]) -> None:
-        with _sqlite(self._place), self._connection:
+        with usable(self._place), self._connection:
             self._connection.executemany("DELETE FROM passage WHERE id = ?", ((one,) for one in ids))
 
     def read(self, ids: Sequence[str]) -> dict[str, Stored]:
@@ -91,13 +91,5 @@ class SqliteStore:
         return self._select(statement, (json.dumps(list(ids)),))
 
     def _select(self, statement: str, values: Iterable[object]) -> list[Any]:
-        with _sqlite(self._place):
+        with usable(self._place):
             return self._connection.execute(statement, tuple(values)).fetchall()
-
-
-@contextmanager
-def _sqlite(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise unusable(place, error) from error

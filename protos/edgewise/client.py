@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -39,7 +40,7 @@ from edgewise.types import (
     Value,
 )
 from edgewise.v1 import edge_pb2, edge_pb2_grpc, router_pb2, router_pb2_grpc
-from edgewise.wire import error_of, pack, unpack, unpack_token
+from edgewise.wire import error_of, every_document, pack, unpack, unpack_token
 
 ReplyT = TypeVar("ReplyT")
 
@@ -193,8 +194,8 @@ class Client:
         return unpack(reply.status, SideStatus)
 
     async def documents(self, collection: str = "") -> tuple[Document, ...]:
-        reply = await self._unary(self._edge.ListDocuments, edge_pb2.ListDocumentsRequest(collection=collection))
-        return tuple(unpack(document, Document) for document in reply.documents)
+        """All documents, or those of one collection, oldest first."""
+        return tuple([one async for one in every_document(partial(self._unary, self._edge.ListDocuments), collection)])
 
     async def delete_document(self, document_id: str) -> None:
         await self._unary(self._edge.DeleteDocument, edge_pb2.DeleteDocumentRequest(document_id=document_id))

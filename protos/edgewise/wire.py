@@ -6,6 +6,7 @@ Conversion goes by field name over the message's descriptor, so that a value and
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
@@ -28,8 +29,8 @@ from edgewise.errors import (
     Overloaded,
     Unauthenticated,
 )
-from edgewise.types import Author, Chunk, Token, Value
-from edgewise.v1 import router_pb2, types_pb2
+from edgewise.types import Author, Chunk, Document, Token, Value
+from edgewise.v1 import edge_pb2, router_pb2, types_pb2
 
 MessageT = TypeVar("MessageT", bound=Message)
 ValueT = TypeVar("ValueT", bound=Value)
@@ -101,6 +102,20 @@ def pack_token(token: Token) -> router_pb2.Token:
 def unpack_token(message: router_pb2.Token) -> Token:
     author: Author = "cloud" if message.author == "cloud" else "edge"
     return Token.model_construct(answer_id=message.answer_id, author=author, text=message.text)
+
+
+async def every_document(
+    list_documents: Callable[[Message], Awaitable[edge_pb2.ListDocumentsResponse]], collection: str
+) -> AsyncGenerator[Document]:
+    """The documents of all pages that `EdgeService.ListDocuments` gives."""
+    request = edge_pb2.ListDocumentsRequest(collection=collection)
+    while True:
+        page = await list_documents(request)
+        for document in page.documents:
+            yield unpack(document, Document)
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
 
 
 def _fill(message: Message, value: Value) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from edge.client import EdgeClient
@@ -16,8 +17,9 @@ from edge.node import EdgeNode
 from edge.server import service
 from edgewise.client import Client
 from edgewise.errors import EdgeUnavailable, InvalidInput, NotReady
-from edgewise.rpc import start_server
+from edgewise.rpc import open_channel, start_server
 from edgewise.types import Ingested, Upload
+from edgewise.v1 import edge_pb2, edge_pb2_grpc
 from tests.edges import TOKEN
 
 ROUNDS = 3  # what was lost among what is being sent was lost now and then
@@ -206,5 +208,39 @@ def test_breaking_off_leaves_a_document_that_goes_on(tmp_path: Path) -> None:
             assert (await node.ingest(big, told.append)).status == "INGESTED"
             assert told[0].passages == arrived
             assert (await node.status()).passages == 500
+
+    asyncio.run(main())
+
+
+def test_documents_are_listed_in_pages_and_none_is_lost_between_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.server._PAGE", 2)
+
+    async def main() -> None:
+        async with serving(tmp_path) as (node, address), Client(address, TOKEN) as client:
+            edge = EdgeClient(address, TOKEN)
+            for file in files(5):
+                await node.ingest(file)
+            await node.ingest(Upload(source="other.md", data=b"other", collection="other"))
+            everything = await node.documents()
+            assert [one.source for one in everything] == [*(f"{n}.md" for n in range(5)), "other.md"]
+            assert await client.documents() == await edge.documents() == everything
+            assert await client.documents("other") == everything[-1:]
+            assert await client.documents("none") == ()
+            await edge.close()
+        async with serving(tmp_path) as (node, address), open_channel(address) as channel:
+            stub = edge_pb2_grpc.EdgeServiceStub(channel)
+            metadata = (("authorization", f"Bearer {TOKEN}"),)
+            first = await stub.ListDocuments(edge_pb2.ListDocumentsRequest(), metadata=metadata)
+            await node.delete_document(first.documents[-1].id)
+            request = edge_pb2.ListDocumentsRequest(page_token=first.next_page_token)
+            second = await stub.ListDocuments(request, metadata=metadata)
+            assert [one.source for one in second.documents] == ["2.md", "3.md"]
+            for token in ("no", "-1", "\u0661", "9" * 30):
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await stub.ListDocuments(edge_pb2.ListDocumentsRequest(page_token=token), metadata=metadata)
+                assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+                assert "next_page_token" in str(refused.value.details())
 
     asyncio.run(main())
