@@ -130,6 +130,8 @@ def write_stamp() -> None:
 
 def make_venv(*, moved: bool) -> None:
     """A moved checkout gets a new one, because the scripts in it begin with the old path."""
+    if VENV.is_symlink():
+        raise SetupFailed(f"{VENV} is a link, and what it points to would be emptied; remove the link")
     if not moved and (VENV / "bin" / "python").exists() and (VENV / "bin" / "pip").exists():
         return
     run(

@@ -20,6 +20,12 @@ class Metrics:
         )
         self._tokens = Counter("edgewise_tokens", "Tokens by side and kind", ("side", "kind"), registry=registry)
         self._cost = Counter("edgewise_cost_usd", "Known cost by its basis", ("basis",), registry=registry)
+        self._information = Counter(
+            "edgewise_cloud_information",
+            "Look-ups of cloud information by whether it was known",
+            ("known",),
+            registry=registry,
+        )
         self._total = Histogram(
             "edgewise_answer_seconds", "Time to the end of an answer", ("mode",), buckets=_SECONDS, registry=registry
         )
@@ -38,6 +44,9 @@ class Metrics:
             self._tokens.labels(side, "completion").inc(tokens.completion_tokens)
         if record.cost_usd is not None and record.cost_basis is not None:
             self._cost.labels(record.cost_basis.value).inc(record.cost_usd)
+        for step in record.steps:
+            if "known" in step.numbers:
+                self._information.labels("yes" if step.numbers["known"] else "no").inc()
         if record.degraded:
             self._degraded.labels(record.mode).inc()
         self._total.labels(record.mode).observe(record.total_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
@@ -15,7 +16,7 @@ from edge.ingest.folder import too_large
 from edge.ingest.identity import document_id
 from edge.ingest.loaders import load, plain
 from edge.store import Stored
-from edgewise.errors import InvalidInput
+from edgewise.errors import InvalidInput, NotFound
 from edgewise.types import Document, Ingested, Privacy, Upload
 
 _MAX_NAME = 1000
@@ -57,8 +58,9 @@ class Ingester:
             same = old.model_copy(update={"label": label, **times})
             if same == old:
                 return Ingested(source=source, status="UNCHANGED", passages=old.passages)
-            await self._library.update(same)
-            return Ingested(source=source, status="INGESTED", passages=old.passages)
+            with suppress(NotFound):  # deleted in the meantime: it comes anew
+                await self._library.update(same)
+                return Ingested(source=source, status="INGESTED", passages=old.passages)
 
         title, dropped, pieces = await asyncio.to_thread(self._read, upload)
         document = Document(

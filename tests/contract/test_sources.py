@@ -69,6 +69,9 @@ def test_what_the_cloud_informed_of_is_kept_and_not_asked_for_again(tried: Tryin
         [told] = [step for step in heard.steps if step.name == "cloud info"]
         assert (told.where, told.numbers) == ("edge", {"known": 1.0})
         assert heard.done.cost_usd == 0
+        metrics = place.router.metrics.text().decode()
+        for known in ("yes", "no"):
+            assert f'edgewise_cloud_information_total{{known="{known}"}} 1.0' in metrics
 
     tried(work)
 

@@ -19,7 +19,7 @@ from edge.holdings import Library
 from edge.ingest.ingester import Ingester
 from edge.retriever import embed_whole
 from edge.store import Vectors
-from edgewise.types import Ingested, Upload
+from edgewise.types import Document, Ingested, Privacy, Upload
 from tests.libraries import ALL, matching, nearest
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -168,5 +168,27 @@ def test_files_of_one_name_at_once(
             assert await library.counts() == (1, SECTIONS)
             assert len(await matching(library, "catalogue", 999)) == SECTIONS
             assert len(await library.nearest(await embed_whole(embedder, "a"), 999, ALL)) == SECTIONS
+
+    asyncio.run(main())
+
+
+def test_a_document_that_is_deleted_while_its_label_changes_comes_anew(
+    embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with ingesting(embedder, tmp_path, "sqlite") as (ingester, library):
+            await ingester.ingest(SMALL)
+            find = library.find
+
+            async def find_then_lose(source: str, collection: str) -> Document | None:
+                found = await find(source, collection)
+                await library.delete((await library.documents())[0].id)
+                return found
+
+            monkeypatch.setattr(library, "find", find_then_lose)
+            private = SMALL.model_copy(update={"label": Privacy.PRIVATE})
+            assert await ingester.ingest(private) == Ingested(source="small.md", status="INGESTED", passages=1)
+            assert [one.label for one in await library.documents()] == [Privacy.PRIVATE]
+            assert len(await matching(library, "lighthouse")) == 1
 
     asyncio.run(main())

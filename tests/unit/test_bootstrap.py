@@ -139,6 +139,17 @@ def test_a_wheel_that_is_not_there_is_refused(tmp_path: Path) -> None:
         bootstrap.install_llama(tmp_path / "none.whl")
 
 
+def test_an_environment_that_is_only_linked_is_not_emptied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    precious = tmp_path / "elsewhere" / "file"
+    precious.parent.mkdir()
+    precious.touch()
+    (tmp_path / ".venv").symlink_to(precious.parent)
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    with pytest.raises(bootstrap.SetupFailed, match="is a link"):
+        bootstrap.make_venv(moved=True)
+    assert precious.exists()
+
+
 # --- running ----------------------------------------------------------------------------------------------------------
 
 
