@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from edge.holdings import Library, place_of
+from edge.holdings import Library
 from edge.ranking.features import SENTENCE_END
+from edge.store import place_of
 from edge.terms import terms
 from edgewise.types import Passage, Query, Text
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -23,7 +24,7 @@ from edge import lexical
 from edge.config import StoreName
 from edge.index import Index
 from edge.ownership import owned
-from edge.store import Store, Stored, Vectors, open_store, usable
+from edge.store import Store, Stored, Vectors, open_store, passage_id, place_of, usable
 from edgewise.errors import EdgeUnavailable, NotFound, NotReady
 from edgewise.types import Document, Passage, Text
 
@@ -47,6 +48,7 @@ _SCHEMA = (
     *lexical.SCHEMA,
 )
 _PAGE = 500
+_ARRIVES_WITHIN = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +69,6 @@ class Match:
 
     number: int
     score: float
-
-
-def passage_id(document_id: str, position: int) -> str:
-    return f"{document_id}:{position}"
-
-
-def place_of(passage: str) -> tuple[str, int]:
-    """The document and the position of a passage, from its id."""
-    document, _, position = passage.rpartition(":")
-    return document, int(position)
 
 
 class Library:
@@ -211,7 +203,13 @@ class Library:
             self._load()
 
     def _load(self) -> None:
-        """Read all vectors, and sweep out what an interrupted ingest or delete has left."""
+        """Read all vectors, and sweep out what an interrupted ingest or delete has left.
+
+        What began to arrive long ago is not waited for any more.
+        """
+        long_ago = (datetime.now(UTC) - _ARRIVES_WITHIN).isoformat(timespec="seconds")
+        with self._sqlite:
+            self._drop(self._ids("ready = 0 AND value ->> 'ingested_at' < ?", long_ago))
         rows = self._sqlite.execute(
             "SELECT document, position, number, ready FROM passage JOIN document ON document.id = document"
         )

@@ -34,11 +34,21 @@ _BATCH = 1000  # Chroma's own limit is 5461
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A passage as it is kept; `title` is its document's and the headings above it."""
+    """A passage as it is kept: `id` is `passage_id` of its place, `title` its document's and the headings above it."""
 
     id: str
     title: str
     text: str
+
+
+def passage_id(document_id: str, position: int) -> str:
+    return f"{document_id}:{position}"
+
+
+def place_of(passage: str) -> tuple[str, int]:
+    """The document and the position of a passage, from its id."""
+    document, _, position = passage.rpartition(":")
+    return document, int(position)
 
 
 class Store(Protocol):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from edge.config import StoreName
-from edge.holdings import Library, Scope, passage_id
-from edge.store import Stored, Vectors
+from edge.holdings import Library, Scope
+from edge.store import Stored, Vectors, passage_id
 from edge.terms import terms
 from edgewise.types import Document, Passage, Privacy
 
 WIDTH = 16
+NOW = datetime.now(UTC).isoformat(timespec="seconds")
 ALL = Scope()
 
 
@@ -31,7 +33,7 @@ def document(name: str, passages: int, source: str = "", collection: str = "defa
         collection=collection,
         label=Privacy.PRIVATE,
         passages=passages,
-        ingested_at="2026-11-22T00:00:00+00:00",
+        ingested_at=NOW,
     )
 
 

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
 from edge.embedder import Embedder
-from edge.holdings import Library, passage_id
+from edge.holdings import Library
 from edge.ingest.chunking import Piece, chunk
 from edge.ingest.folder import too_large
 from edge.ingest.identity import document_id
 from edge.ingest.loaders import load, plain
-from edge.store import Stored
+from edge.store import Stored, passage_id
 from edgewise.errors import InvalidInput, NotFound
 from edgewise.types import Document, Ingested, Privacy, Upload
 

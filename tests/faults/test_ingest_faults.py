@@ -7,6 +7,7 @@ import multiprocessing
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from edge.ingest.ingester import Ingester
 from edge.retriever import embed_whole
 from edge.store import Vectors
 from edgewise.types import Document, Ingested, Privacy, Upload
-from tests.libraries import ALL, matching, nearest
+from tests.libraries import ALL, arrive, document, fresh, matching, nearest, vectors
 
 SPAWN = multiprocessing.get_context("spawn")
 SECTIONS = 200
@@ -190,5 +191,23 @@ def test_a_document_that_is_deleted_while_its_label_changes_comes_anew(
             assert await ingester.ingest(private) == Ingested(source="small.md", status="INGESTED", passages=1)
             assert [one.label for one in await library.documents()] == [Privacy.PRIVATE]
             assert len(await matching(library, "lighthouse")) == 1
+
+    asyncio.run(main())
+
+
+def test_what_does_not_finish_arriving_within_a_month_is_swept_out(tmp_path: Path, kind: StoreName) -> None:
+    async def main() -> None:
+        library = await fresh(tmp_path, kind)
+        days = {"old": 31, "young": 29}
+        for name, age in days.items():
+            began = (datetime.now(UTC) - timedelta(days=age)).isoformat(timespec="seconds")
+            arriving = document(name, 2).model_copy(update={"ingested_at": began})
+            await arrive(library, arriving, vectors(2), until=1)
+        await library.close()
+        library = await fresh(tmp_path, kind)
+        there = await library._run(lambda: {one for page, _ in library._store.vectors() for one in page})
+        assert there == {"young:0"}
+        assert [await library.begin(document(name, 2)) for name in days] == [0, 1]
+        await library.close()
 
     asyncio.run(main())

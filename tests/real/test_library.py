@@ -16,6 +16,7 @@ from edge.holdings import Library, Scope
 from edgewise.errors import Conflict, NotFound, NotReady
 from edgewise.types import Privacy, Text
 from tests.libraries import (
+    NOW,
     WIDTH,
     arrive,
     document,
@@ -69,7 +70,7 @@ def test_a_passage_carries_label_and_source(tried: Trying) -> None:
             "small:3", "small > part 3", "small.txt", "edge",
         )  # fmt: skip
         assert first.text == Text(value="small position3", label=Privacy.PRIVATE, sources=("small.txt",))
-        assert first.as_of == "2026-11-22T00:00:00+00:00"
+        assert first.as_of == NOW
         assert await matching(library, "small position3", 1) == [first]
         assert await library.passages("small", [3, 4, 5, -1]) == {
             3: first, 4: (await library.passages("small", [4]))[4],

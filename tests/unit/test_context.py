@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 
 from edge.context import distinct, expanded
-from edge.holdings import Library, passage_id
-from edge.store import Stored
+from edge.holdings import Library
+from edge.store import Stored, passage_id
 from edgewise.types import Passage, Privacy, Query, Text
 from tests.libraries import document, fresh, vectors
 

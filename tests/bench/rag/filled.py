@@ -12,9 +12,9 @@ import numpy as np
 
 from edge.config import StoreName
 from edge.embedder import Embedder
-from edge.holdings import Library, passage_id
+from edge.holdings import Library
 from edge.retriever import Retriever, embed_whole
-from edge.store import Stored, Vectors
+from edge.store import Stored, Vectors, passage_id
 from edgewise.types import Document, Privacy
 from tests.bench.rag.sets import Given
 

@@ -24,10 +24,10 @@ import numpy as np
 
 from edge.config import StoreName
 from edge.embedder import Embedder
-from edge.holdings import Library, passage_id
+from edge.holdings import Library
 from edge.ingest.ingester import Ingester
 from edge.retriever import Retriever
-from edge.store import Stored, Vectors
+from edge.store import Stored, Vectors, passage_id
 from edgewise.types import Query, Text, Upload
 from tests.bench.engine import machine
 from tests.bench.rag.filled import document_of
