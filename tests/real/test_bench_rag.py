@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.bench.rag import __main__ as bench
+from tests.bench.rag import report
 from tests.bench.rag.sets import squad
 from tests.bench.rag.shown import contradictions, findings
 
@@ -102,6 +103,11 @@ def test_a_squad_file_is_measured_in_every_arm(
     assert arms["closed"]["contained"] == 0.0
     assert arms["unanswerable"]["refused"] >= 0.5
     assert arms["counterfactual"]["contained"] > arms["counterfactual"]["remembered"]
+    assert result["summary"].keys() == report.TARGETS.keys()
+    assert result["summary"]["ingest_passages_per_s"] is None
+    told = report.markdown(result)
+    assert "| `ingest_passages_per_s` | >= 25 a core | not measured |" in told
+    assert all(what in told for arm, what in report._ARMS.items() if arm in arms)
 
 
 def test_a_multihop_file_is_measured_with_both_passages_and_with_one(

@@ -4,8 +4,8 @@
 its *_corpus.json, as their authors publish them (github.com/google-deepmind/xquad, github.com/OSU-NLP-Group/HippoRAG),
 and measures all. Or give files: --squad FILE with --corpus FILE of distractors, or --multihop QUESTIONS CORPUS.
 
-Writes build/bench/rag.json. Questions that the shipped weights were fitted on are ranked and refused with weights
-fitted on the other articles, and the row says so.
+Writes build/bench/rag.json; --markdown prints the tables of edge/README.md from it. Questions that the shipped weights
+were fitted on are ranked and refused with weights fitted on the other articles, and the row says so.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from edge.embedder import EMBEDDERS
 from edge.models import E5, MINILM
 from tests.bench.engine import machine
 from tests.bench.rag.bench import ARMS, Bench, Rows
+from tests.bench.rag.report import markdown, summary
 from tests.bench.rag.sets import distractors, multihop, squad
-from tests.bench.rag.summary import summary
 
 _LARGE = 100_000
 
@@ -37,7 +37,11 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=0, help="so many questions of each set; 0 is all")
     parser.add_argument("--passages", type=int, default=_LARGE, help="of the large library of the speed arm")
     parser.add_argument("--out", type=Path, default=Path("build/bench/rag.json"))
+    parser.add_argument("--markdown", action="store_true", help="print the tables of the last run, and run nothing")
     arguments = parser.parse_args()
+    if arguments.markdown:
+        print(markdown(json.loads(arguments.out.read_text(encoding="utf-8"))))
+        return
     if not (arguments.data or arguments.squad or arguments.multihop):
         parser.error("give --data, --squad or --multihop")
     bench = Bench(tuple(arguments.arm or ARMS), arguments.limit)
