@@ -35,7 +35,7 @@ class RouterSettings(Section):
     )
     sentences: int = Field(default=6, ge=1, le=40, description="Sentences of those passages that a prompt shows.")
     answerable: float = Field(
-        default=0.15,
+        default=0.12,
         ge=0,
         le=1,
         description="Probability that what was looked up holds the answer, from which on the edge answers from it.",

@@ -29,6 +29,7 @@ Row = dict[str, object]
 Rows = list[Row]
 ARMS = ("retrieval", "noanswer", "answers", "speed")
 _INGESTED = 500
+_WATCHED = 30
 _STORES: tuple[StoreName, ...] = ("chroma", "sqlite")
 
 
@@ -83,8 +84,12 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             embedder = self._embedder(models.MINILM.name)
             self._add(
-                "ingest", {"embedder": embedder.name}, await speed.ingested_per_s(embedder, given[:500], Path(folder))
+                "ingest",
+                {"embedder": embedder.name},
+                await speed.ingested_per_s(embedder, given[:_INGESTED], Path(folder)),
             )
+            watched = await speed.watched_s(embedder, given[:_WATCHED], Path(folder) / "followed")
+            self._add("watched", {"embedder": embedder.name}, watched)
             for store in _STORES:
                 measured = await asyncio.to_thread(speed.large, store, passages, given, asked.asked, Path(folder))
                 self._add("large", {"store": store, "passages": passages, "synthetic": True}, measured)

@@ -26,9 +26,10 @@ from edge.config import StoreName
 from edge.embedder import Embedder
 from edge.holdings import Library
 from edge.ingest.ingester import Ingester
+from edge.ingest.watcher import Watcher
 from edge.retriever import Retriever
 from edge.store import Stored, Vectors, passage_id
-from edgewise.types import Query, Text, Upload
+from edgewise.types import Privacy, Query, Text, Upload
 from tests.bench.engine import machine
 from tests.bench.rag.filled import document_of
 from tests.bench.rag.sets import Asked, Given, distractors
@@ -61,6 +62,34 @@ async def ingested_per_s(embedder: Embedder, given: Sequence[Given], directory: 
     finally:
         await library.close()
     return {"passages": passages, "per_s": passages / seconds, "per_core_s": passages / work}
+
+
+async def watched_s(embedder: Embedder, given: Sequence[Given], directory: Path) -> dict[str, object]:
+    """Seconds from the writing of a file in a watched folder until a search finds it, one file after the other."""
+    folder = directory / "watched"
+    folder.mkdir(parents=True)
+    library = await Library.open(directory, "chroma", embedder.model_hash, embedder.dimension)
+    watcher = Watcher([folder], Ingester(embedder, library, 1 << 26), library, "default", Privacy.UNKNOWN)
+    watching, retriever = asyncio.create_task(watcher.run()), Retriever(embedder, library)
+    try:
+        times: list[float] = []
+        for place, passage in enumerate(given):
+            path = folder / f"{place}.txt"
+            started = time.perf_counter()
+            path.write_text(passage.text, encoding="utf-8")
+            await _found(retriever, path, passage.title)
+            times.append(time.perf_counter() - started)
+    finally:
+        watching.cancel()
+        await asyncio.wait((watching,))
+        await library.close()
+    return {"files": len(times), "p50_s": statistics.median(times), "max_s": max(times)}
+
+
+async def _found(retriever: Retriever, path: Path, text: str) -> None:
+    query = Query(text=Text(value=text), source=str(path), k=1)
+    while not (await retriever.retrieve(query)).passages:  # noqa: ASYNC110 - nothing else says it
+        await asyncio.sleep(0.01)
 
 
 def percentiles(times: Sequence[float]) -> dict[str, object]:
