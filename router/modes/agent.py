@@ -3,7 +3,7 @@
 The next tool is the one whose name the small model finds most likely. Free-form tool calls of such a model are right
 three times in ten, so it chooses among names instead of writing calls; each name's likelihood is taken relative to the
 same prompt without a question, because some names are likelier than others whatever was asked (contextual
-calibration, Zhao et al. 2021).
+calibration, Zhao et al. 2021). It does not get away with answering from nothing while there is somewhere to look.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from router import prompts
 from router.desk import Desk, Outcome, question_text, step
 from router.grounding import answer_from
 from router.sources import distinct
-from router.tools import ANSWER, PURPOSES, TOOLS
+from router.tools import ANSWER, LOOK_UPS, PURPOSES, TOOLS
 
 _NO_QUESTION = Text.ours("N/A")
 
@@ -28,6 +28,8 @@ async def answer(question: Question, desk: Desk) -> Outcome:
     steps, without = 0, ""
     while open_tools and (over := desk.out_of_budget(steps)) is None:
         tool = await _choose(question, [*open_tools, ANSWER], notes, desk)
+        if tool == ANSWER and not (passages or facts):
+            tool = next((name for name in LOOK_UPS if name in open_tools), ANSWER)
         if tool == ANSWER:
             break
         found = await TOOLS[tool].run(question, passages, desk)

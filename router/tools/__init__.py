@@ -26,6 +26,8 @@ TOOLS: dict[str, Tool] = {
     "clock": Tool("what day, date and time it is now", clock.run),
 }
 
+LOOK_UPS = ("search", "library")
+"""Those that find passages, the free one first."""
 ANSWER = "answer"
 """Not a tool, but what the agent may choose instead of one."""
 PURPOSES = {name: tool.purpose for name, tool in TOOLS.items()} | {ANSWER: "answer from what is known"}

@@ -18,6 +18,7 @@ from edgewise.errors import (
 from edgewise.types import CostBasis, Event, Grounding, Privacy
 from router.config import RouterSettings
 from router.modes import MODES
+from router.tools import TOOLS
 from tests.routers import (
     ASKED,
     FERRY,
@@ -207,6 +208,24 @@ def test_the_agent_uses_the_tools_that_it_chooses_and_each_step_is_told(tried: T
     edge = an_edge()
     edge.tools = ("library", "search")
     tried(work, edge)
+
+
+@pytest.mark.parametrize(
+    ("on_device", "in_cloud", "used"),
+    [(True, True, ["search"]), (False, True, ["search", "library"]), (False, False, ["search", "library"])],
+)
+def test_an_agent_does_not_answer_from_nothing_before_it_has_looked(
+    tried: Trying, *, on_device: bool, in_cloud: bool, used: list[str]
+) -> None:
+    async def work(place: Place) -> None:
+        place.edge.tools = ()
+        place.edge.passages = (FERRY,) if on_device else ()
+        place.cloud.passages = (FERRY.model_copy(update={"origin": "cloud"}),) if in_cloud else ()
+        heard = await place.ask(question("agent"))
+        assert [step.name for step in heard.steps if step.name in TOOLS] == used
+        assert heard.done.grounding is (Grounding.GROUNDED if on_device or in_cloud else Grounding.ABSTAINED)
+
+    tried(work, an_edge(UNSURE))
 
 
 def test_an_agent_stops_when_its_steps_are_used_up(tried: Trying) -> None:
