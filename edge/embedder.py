@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from edge import bert, e5, minilm, models
 from edge.bert import Locate, Spec, Tokenize
-from edge.scripts import mostly_latin
 from edgewise.errors import InvalidInput, NotFound, NotReady
+from edgewise.scripts import mostly_latin
 
 if TYPE_CHECKING:
     import numpy as np

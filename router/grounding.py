@@ -153,7 +153,7 @@ async def _own_knowledge(question: Question, desk: Desk, why: str, writer: Write
     if writer is desk.cloud:
         return Outcome(await desk.cloud.write(prompts.closed_book(question)), Grounding.OWN_KNOWLEDGE, reason=why)
     draft = await desk.edge.write(prompts.closed_book(question), show=False)
-    trust = desk.trust.of(draft.logprobs)
+    trust = desk.trust.of(question.text, draft.text.value, draft.logprobs)
     await desk.step(step("own knowledge", why, "edge", {} if trust is None else {"trust": trust}))
     if trust is not None and trust >= desk.settings.own_knowledge and content_words(draft.text.value):
         await desk.show(draft)

@@ -20,7 +20,7 @@ from edge.reader.scene import Scene, look
 from edge.reader.vectors import Projection, WordVectors, pooled
 from edge.reader.words import words
 from edge.retriever import embed_whole
-from edge.scripts import mostly_latin
+from edgewise.scripts import mostly_latin
 from edgewise.types import Quote, Reading, Span
 
 _SHARPNESS = 4.0  # of the softmax over sentences

@@ -18,4 +18,6 @@ async def answer(question: Question, desk: Desk) -> Outcome:
     if "rag" in desk.options:
         return await answer_from(question, await from_here(question, desk), desk)
     draft = await desk.edge.write(prompts.closed_book(question, step_by_step="cot" in desk.options))
-    return Outcome(draft, Grounding.OWN_KNOWLEDGE, confidence=desk.trust.of(draft.logprobs))
+    return Outcome(
+        draft, Grounding.OWN_KNOWLEDGE, confidence=desk.trust.of(question.text, draft.text.value, draft.logprobs)
+    )

@@ -20,16 +20,16 @@ _AGREE = 0.6
 
 
 async def answer(question: Question, desk: Desk) -> Outcome:
+    return await (_cascade if "cascade" in desk.options else _parallel)(question, desk)
+
+
+async def _parallel(question: Question, desk: Desk) -> Outcome:
     prompt = prompts.closed_book(question)
-    return await (_cascade if "cascade" in desk.options else _parallel)(prompt, desk)
-
-
-async def _parallel(prompt: Prompt, desk: Desk) -> Outcome:
     async with asyncio.TaskGroup() as group:
         asking_edge = group.create_task(desk.edge.write(prompt))
         asking_cloud = group.create_task(_cloud_draft(prompt, desk))
     edge, cloud = asking_edge.result(), asking_cloud.result()
-    trust = desk.trust.of(edge.logprobs)
+    trust = desk.trust.of(question.text, edge.text.value, edge.logprobs)
     if not isinstance(cloud, Draft):
         return _kept(edge, trust).but(degraded=True, reason=cloud.message)
     agree = agreement(edge.text.value, cloud.text.value)
@@ -41,9 +41,10 @@ async def _parallel(prompt: Prompt, desk: Desk) -> Outcome:
     return await _replaced(edge, cloud, desk)
 
 
-async def _cascade(prompt: Prompt, desk: Desk) -> Outcome:
+async def _cascade(question: Question, desk: Desk) -> Outcome:
+    prompt = prompts.closed_book(question)
     edge = await desk.edge.write(prompt)
-    trust = desk.trust.of(edge.logprobs)
+    trust = desk.trust.of(question.text, edge.text.value, edge.logprobs)
     keep = (trust or 0.0) >= desk.settings.trust_threshold
     numbers = {"threshold": desk.settings.trust_threshold} | _number("trust", trust)
     await desk.step(step("judge", "the edge's answer stays" if keep else "the cloud is asked", None, numbers))

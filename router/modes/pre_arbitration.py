@@ -24,4 +24,6 @@ async def answer(question: Question, desk: Desk) -> Outcome:
 
 async def _on_the_edge(question: Question, desk: Desk) -> Outcome:
     draft = await desk.edge.write(prompts.closed_book(question))
-    return Outcome(draft, Grounding.OWN_KNOWLEDGE, confidence=desk.trust.of(draft.logprobs))
+    return Outcome(
+        draft, Grounding.OWN_KNOWLEDGE, confidence=desk.trust.of(question.text, draft.text.value, draft.logprobs)
+    )

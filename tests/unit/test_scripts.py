@@ -1,6 +1,6 @@
 import pytest
 
-from edge.scripts import mostly_latin, share_outside_latin
+from edgewise.scripts import mostly_latin, share_outside_latin
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,8 @@ class Bench:
     async def _answer(
         self, names: Row, there: Filled, asked: Questions, folder: Path, fitted: Mapping[str, Models] | None
     ) -> None:
-        node = await EdgeNode.open(EdgeSettings(), folder / "node")
+        settings = EdgeSettings.model_validate({"embedder": names["embedder"]})
+        node = await EdgeNode.open(settings, folder / "node")
         try:
             crossed = None
             if fitted:
