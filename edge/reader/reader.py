@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edge.embedder import Embedder
-from edge.reader import clauses
+from edge.reader import unspaced
 from edge.reader.page import Floats, Page, Place, open_page
 from edge.reader.ranker import choose, projection, ranker
 from edge.reader.scene import Scene, look
@@ -38,12 +38,12 @@ class Reader:
     async def read(self, question: str, passages: Sequence[str]) -> Reading:
         """The sentences of all passages, those that matter most first, and the likeliest short answers.
 
-        English has answers of a few words. Of Chinese and Japanese the clause that matters most is the answer. Other
+        English has answers of a few words. Of Chinese and Japanese the sentence that matters most is the answer. Other
         languages have none, and neither have texts that are too long to be read word by word: their sentences go by
         the words that they share with the question.
         """
         if not mostly_latin(question) or sum(map(len, passages)) > _MOST_CHARACTERS:
-            return await asyncio.to_thread(clauses.read, question, passages)
+            return await asyncio.to_thread(unspaced.read, question, passages)
         page = await asyncio.to_thread(open_page, question, passages)
         if not page.sentence_spans or not words(question):
             return Reading()

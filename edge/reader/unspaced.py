@@ -1,18 +1,14 @@
-"""Reading texts without spaces between words: no list of words, but sentences and clauses by the pairs they share."""
+"""Reading texts without spaces between words: no list of words, but sentences by the pairs of characters they share."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.reader.sentences import sentences
 from edge.terms import content, has_cjk, terms
 from edgewise.types import Quote, Reading, Span
-
-_CLAUSE = re.compile(r"[^，。；！？\n]+[，。；！？]?")
-_MARKS = "，。；！？ "
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +20,7 @@ class _Sentence:
 
 
 def read(question: str, passages: Sequence[str]) -> Reading:
-    """The sentences that share most of the question's rare pairs of characters; the best clause of the first one."""
+    """The sentences that share most of the question's rare pairs of characters; the answer is the first one."""
     found = [
         _Sentence(number, span, text := passage[span.start : span.end], frozenset(terms(text)))
         for number, passage in enumerate(passages)
@@ -44,8 +40,4 @@ def read(question: str, passages: Sequence[str]) -> Reading:
     best = ordered[0]
     if not has_cjk(best.text) or not share(best.words):
         return Reading(sentences=quoted)
-    clause = max(_CLAUSE.finditer(best.text), key=lambda one: share(frozenset(terms(one[0]))))
-    start = best.span.start + clause.start()
-    span = Span(start=start, end=start + len(clause[0].rstrip(_MARKS)))
-    answer = Quote(passage=best.passage, span=span, probability=share(best.words))
-    return Reading(sentences=quoted, answers=(answer,))
+    return Reading(sentences=quoted, answers=quoted[:1])
