@@ -44,9 +44,9 @@ _NOTE = {
 
 
 def prediction(mode: str) -> Prediction | None:
-    """The note's column for a mode or a variant of it; None for what it lacks: `auto`, or one model with RAG."""
+    """The note's column for a mode or a variant of it; None for what it lacks: `auto`, or one model with documents."""
     name, *options = mode.split("+")
-    return None if "rag" in options else _NOTE.get(name)
+    return None if {"rag", "long_context"} & {*options} else _NOTE.get(name)
 
 
 def in_order_of_the_note(modes: list[str]) -> list[str]:

@@ -199,6 +199,7 @@ def test_the_note_has_five_columns_and_knows_variants() -> None:
     assert cascade is not None
     assert cascade.column == "post-arbitration"
     assert prediction("auto") is None
+    assert prediction("edge_only+rag") is prediction("edge_only+long_context") is None
     assert in_order_of_the_note(["auto", "agent", "cloud_only"]) == ["cloud_only", "agent", "auto"]
 
 
