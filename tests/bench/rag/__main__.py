@@ -49,7 +49,8 @@ def main() -> None:
         asyncio.run(_run(bench, arguments))
     finally:
         bench.close()
-    _write(arguments.out, bench.rows, {name: str(value) for name, value in vars(arguments).items()})
+        # What was measured before something broke off is kept.
+        _write(arguments.out, bench.rows, {name: str(value) for name, value in vars(arguments).items()})
 
 
 async def _run(bench: Bench, arguments: argparse.Namespace) -> None:
@@ -75,8 +76,7 @@ async def _all(bench: Bench, folder: Path, passages: int) -> None:
     await bench.measure(squad(english), others, MINILM.name, seen=bench.has_seen(english), answers=True)
     await bench.measure(multihop(hops, hops_corpus), (), MINILM.name, seen=bench.has_seen(hops), answers=True)
     for embedder in (MINILM.name, E5.name):
-        is_for_it = embedder == E5.name
-        await bench.measure(squad(chinese), (), embedder, seen=bench.has_seen(chinese), answers=is_for_it)
+        await bench.measure(squad(chinese), (), embedder, seen=bench.has_seen(chinese))
         await bench.measure(squad(chinese), (), embedder, seen=bench.has_seen(chinese), traditional=True)
     await bench.measure(squad(english), others, E5.name, seen=bench.has_seen(english))
     await bench.measure(multihop(hops, hops_corpus), (), E5.name, seen=bench.has_seen(hops))

@@ -41,6 +41,7 @@ class Bench:
         self._arms = arms
         self._limit = limit
         self._embedders: dict[str, Embedder] = {}
+        self._evidence_so_far: list[Case] = []
         self._fitted_on = set(json.loads(WEIGHTS.read_text(encoding="utf-8"))["fitted_on"].values())
 
     def close(self) -> None:
@@ -68,7 +69,8 @@ class Bench:
         with tempfile.TemporaryDirectory() as folder:
             async with filled(self._embedder(embedder), asked.passages, others, Path(folder)) as there:
                 cases = await self._evidence(there, asked, seen=seen)
-                fitted = retrieval.cross_fitted(cases) if seen else None
+                fitted = retrieval.cross_fitted(cases, self._evidence_so_far) if seen else None
+                self._evidence_so_far += [] if traditional else cases
                 self._judge(names, retrieval.judged(cases, fitted))
                 if "speed" in self._arms:
                     times = await speed.query_ms(there.retriever, asked.asked)

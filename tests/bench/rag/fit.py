@@ -21,7 +21,7 @@ import numpy as np
 
 from edge.embedder import EMBEDDERS, Embedder
 from edge.ranking.features import NAMES, features
-from edge.ranking.models import GATE_NAMES, WEIGHTS, WITHOUT_VECTORS, Logistic, Models, gate_features
+from edge.ranking.models import GATE_NAMES, WEIGHTS, WITHOUT_VECTORS, Logistic, Models, gate_features, models
 from edge.retriever import Retriever
 from tests.bench.rag.evidence import Case, with_passages, without_articles, without_passages
 from tests.bench.rag.filled import filled
@@ -43,6 +43,8 @@ def fit(cases: Sequence[Case]) -> Models:
         _RELEVANCE_STRENGTH,
     )
     gated = [case for case in cases if case.search.found and len(case.asked.gold) == 1]
+    if not gated:  # a set of questions that need several passages, alone
+        return Models(relevance, models(cases[0].search.kind).gate)
     gate = _logistic(
         [
             gate_features(values[id(case)], relevance, case.search.dense_scores, case.search.lexical_scores)
@@ -142,8 +144,7 @@ def main() -> None:
         "fitted_on": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths},
         "features": {"relevance": NAMES, "gate": GATE_NAMES},
         "models": {
-            name: {part: _kept(getattr(models, part)) for part in ("relevance", "gate")}
-            for name, models in fitted.items()
+            name: {part: _kept(getattr(pair, part)) for part in ("relevance", "gate")} for name, pair in fitted.items()
         },
     }
     WEIGHTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")

@@ -31,11 +31,12 @@ def judged(cases: Sequence[Case], crossed: Mapping[str, Models] | None) -> list[
     return [_judge(one, crossed[one.asked.group] if crossed else models(one.search.kind)) for one in cases]
 
 
-def cross_fitted(cases: Sequence[Case]) -> dict[str, Models]:
-    """For each article models that never saw its questions."""
+def cross_fitted(cases: Sequence[Case], other_sets: Sequence[Case]) -> dict[str, Models]:
+    """For each article models that never saw its questions; they did see those of other sets, as the shipped ones."""
+    also = [case for case in other_sets if case.search.kind == cases[0].search.kind]
     fitted: dict[str, Models] = {}
     for held_out in folds([case.asked.group for case in cases], _FOLDS):
-        fitted |= dict.fromkeys(held_out, fit([case for case in cases if case.asked.group not in held_out]))
+        fitted |= dict.fromkeys(held_out, fit([one for one in (*cases, *also) if one.asked.group not in held_out]))
     return fitted
 
 
