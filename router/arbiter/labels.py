@@ -1,0 +1,172 @@
+"""Graded questions to learn routing from: what the edge (weak) and the cloud (strong) made of each.
+
+CSV with a header, or JSON lines, with the columns `prompt`, `weak` and `strong` (quality: 0 to 1, true or false), and
+where known `weak_answer`, `cost_weak` and `cost_strong` (USD a request) and `group` (subject or source). Others are
+ignored.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgewise.errors import InvalidInput, NotFound
+from router.arbiter.metrics import Floats, Ints, Outcomes
+
+FEWEST = 50
+_COSTS = ("cost_weak", "cost_strong")
+_WORDS = {"true": 1.0, "false": 0.0}
+_LONE = re.compile("[\ud800-\udfff]")
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """`answers` are the weak side's, `groups` subjects or sources; both empty where they are not given."""
+
+    prompts: tuple[str, ...]
+    outcomes: Outcomes
+    answers: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    digest: str = ""
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def take(self, rows: Ints) -> Labels:
+        prompts, answers, groups = (
+            tuple(some[row] for row in rows) if some else () for some in (self.prompts, self.answers, self.groups)
+        )
+        return Labels(prompts, self.outcomes.take(rows), answers, groups, self.digest)
+
+
+def read_labels(paths: Sequence[Path]) -> Labels:
+    """All rows of some files. InvalidInput, with the lines at fault, where they are not what they should be."""
+    rows: list[Mapping[str, object]] = []
+    faults: list[str] = []
+    contents = [_content(path) for path in paths]
+    for path, content in zip(paths, contents, strict=True):
+        for place, row in _rows(path, content):
+            fault = row if isinstance(row, str) else _fault(row)
+            if fault:
+                faults.append(f"{path}:{place}: {fault}")
+            elif not isinstance(row, str):
+                rows.append(row)
+    if faults:
+        more = f"\n... and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise InvalidInput("these labels cannot be used:\n" + "\n".join(faults[:_SHOWN]) + more)
+    return _labels(rows, hashlib.sha256(b"\0".join(contents)).hexdigest())
+
+
+def learnable(labels: Labels) -> Labels:
+    """The same labels, if something can be learned from them; InvalidInput says why not."""
+    if len(labels) < FEWEST:
+        raise InvalidInput(f"{len(labels)} graded questions are too few to learn from; grade at least {FEWEST}")
+    gains = labels.outcomes.strong - labels.outcomes.weak
+    if np.all(gains == gains[0]):
+        raise InvalidInput("both sides are equally right on every question: there is nothing to learn about routing")
+    return labels
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"there is no file of labels at {path}") from None
+    except OSError as error:
+        raise InvalidInput(f"cannot read the labels in {path}: {error.strerror}") from None
+
+
+def _rows(path: Path, content: bytes) -> Iterator[tuple[int, Mapping[str, object] | str]]:
+    """Each row with its line, or what is wrong with the line."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        yield 1, "is not UTF-8 text; save it as UTF-8"
+        return
+    if path.suffix.lower() == ".csv":
+        yield from _csv_rows(text)
+        return
+    for place, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                row = None
+            yield (
+                place,
+                row if isinstance(row, dict) else "is not a JSON object; files that are not .csv are JSON lines",
+            )
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, object] | str]]:
+    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
+    try:
+        missing = [name for name in ("prompt", "weak", "strong") if name not in (reader.fieldnames or ())]
+        if missing:
+            yield (
+                1,
+                f"has no column {', '.join(missing)}; its header says {', '.join(reader.fieldnames or ['nothing'])}",
+            )
+            return
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        yield reader.line_num, f"is not CSV ({error})"
+
+
+def _fault(row: Mapping[str, object]) -> str:
+    prompt = row.get("prompt")
+    if not isinstance(prompt, str) or not prompt.strip():
+        return "has no prompt"
+    if _LONE.search(prompt):
+        return "has a prompt with half of a character (a lone surrogate)"
+    for name in ("weak", "strong"):
+        value = _number(row.get(name))
+        if value is None or not 0 <= value <= 1:
+            return f"{name} is {row.get(name)!r}, and must be from 0 to 1, true or false"
+    for name in _COSTS:
+        value = _number(row.get(name))
+        if row.get(name) not in (None, "") and (value is None or value < 0):
+            return f"{name} is {row.get(name)!r}, and must be a number of USD, or empty"
+    return ""
+
+
+def _labels(rows: Sequence[Mapping[str, object]], digest: str) -> Labels:
+    weak, strong = (np.array([_number(row[name]) for row in rows], np.float64) for name in ("weak", "strong"))
+    answers, groups = (_texts(rows, name) for name in ("weak_answer", "group"))
+    prompts = tuple(str(row["prompt"]) for row in rows)
+    return Labels(prompts, Outcomes(weak, strong, *(_costs(rows, name) for name in _COSTS)), answers, groups, digest)
+
+
+def _texts(rows: Sequence[Mapping[str, object]], name: str) -> tuple[str, ...]:
+    """Empty unless every row has it."""
+    values = [row.get(name) for row in rows]
+    return () if None in values else tuple(map(str, values))
+
+
+def _costs(rows: Sequence[Mapping[str, object]], name: str) -> Floats | None:
+    """None unless every row has it: a sum of some costs is no cost."""
+    values = [_number(row.get(name)) for row in rows]
+    return None if None in values else np.array(values, np.float64)
+
+
+def _number(value: object) -> float | None:
+    """Of a number or its text, true and false included; None for anything else, NaN too."""
+    if isinstance(value, str):
+        value = _WORDS.get(value.strip().lower(), value)
+    if not isinstance(value, (str, int, float)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
