@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 import re
@@ -108,7 +109,7 @@ def _rows(path: Path, content: bytes) -> Iterator[tuple[int, Mapping[str, object
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, Mapping[str, object] | str]]:
-    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         missing = [name for name in ("prompt", "weak", "strong") if name not in (reader.fieldnames or ())]
         if missing:

@@ -58,6 +58,16 @@ def test_csv_says_the_same(tmp_path: Path) -> None:
     assert from_csv.digest != from_json.digest
 
 
+@pytest.mark.parametrize("char", ["\u2028", "\x0b", "\x85"])
+def test_only_line_ends_end_lines(tmp_path: Path, char: str) -> None:
+    prompt = f"one{char}two"
+    for name, text in (
+        ("a.csv", f"prompt,weak,strong\r\n{prompt},1,0\r\n"),
+        ("a.jsonl", json.dumps({"prompt": prompt, "weak": 1, "strong": 0}, ensure_ascii=False)),
+    ):
+        assert read_labels([written(tmp_path / name, text)]).prompts == (prompt,)
+
+
 def test_several_files_are_one_set(tmp_path: Path) -> None:
     first = written(tmp_path / "a.jsonl", json_lines(ROWS[0]))
     second = written(tmp_path / "b.jsonl", json_lines({"prompt": "x", "weak": 1, "strong": 1}))

@@ -1,0 +1,94 @@
+"""The benchmark of routers: nobody is scored on what he learned from, and the simple ones do what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from router.arbiter.labels import Labels
+from router.arbiter.metrics import Floats, Outcomes, apgr
+from tests.bench.router.baselines import BASELINES, Known
+from tests.bench.router.sets import labels, pareto
+from tests.bench.router.tables import crossed, few, rows
+
+COUNT = 400
+
+
+@pytest.fixture(scope="module")
+def known() -> Known:
+    """Sums are for the cloud and colours are not; the lines say nothing else."""
+    chance = np.random.default_rng(0)
+    is_sum = chance.random(COUNT) < 0.5
+    prompts = tuple(f"{'sum of numbers' if one else 'colour of bird'} {n:03}" for n, one in enumerate(is_sum))
+    weak = (chance.random(COUNT) < np.where(is_sum, 0.2, 0.9)).astype(np.float64)
+    strong = (chance.random(COUNT) < 0.9).astype(np.float64)
+    groups = tuple("sums" if one else "colours" for one in is_sum)
+    vectors = np.stack([is_sum, ~is_sum], axis=1).astype(np.float64) + chance.normal(0, 0.1, (COUNT, 2))
+    return Known(Labels(prompts, Outcomes(weak, strong), (), groups), vectors)
+
+
+@pytest.mark.parametrize("name", ["tfidf", "embedding", "prior"])
+def test_what_can_be_learned_is_learned(known: Known, name: str) -> None:
+    assert apgr(crossed(known, BASELINES[name]), known.labels.outcomes) > 0.7
+
+
+@pytest.mark.parametrize("name", ["random", "length"])
+def test_who_learns_nothing_knows_nothing(known: Known, name: str) -> None:
+    assert apgr(crossed(known, BASELINES[name]), known.labels.outcomes) == pytest.approx(0.5, abs=0.12)
+
+
+def test_nobody_is_scored_on_what_he_learned_from(known: Known) -> None:
+    def memory(learned: Known, scored: Known) -> Floats:
+        gains = dict(zip(learned.labels.prompts, learned.gains, strict=True))
+        return np.array([gains.get(prompt, 0.0) for prompt in scored.labels.prompts])
+
+    assert apgr(memory(known, known), known.labels.outcomes) > 0.85
+    assert apgr(crossed(known, memory), known.labels.outcomes) == pytest.approx(0.5, abs=0.1)
+
+
+def test_few_are_few(known: Known) -> None:
+    seen: list[int] = []
+
+    def counting(learned: Known, scored: Known) -> Floats:
+        seen.append(len(learned))
+        return np.zeros(len(scored))
+
+    few(known, counting, 30)
+    assert seen == [30] * 5
+
+
+def test_rows_are_compared_with_the_best_of_the_simple_ones(known: Known) -> None:
+    scores = {name: crossed(known, BASELINES[name]) for name in ("random", "oracle", "length", "tfidf", "prior")}
+    table = {str(row["router"]): row for row in rows(scores, known.labels.outcomes, 100)}
+    (best,) = {row["against"] for row in table.values()}
+    assert best in {"tfidf", "prior"}
+    assert table[str(best)]["difference"] == {"value": 0.0, "lo": 0.0, "hi": 0.0}
+    oracle, random = (table[name]["difference"] for name in ("oracle", "random"))
+    assert isinstance(oracle, dict)
+    assert isinstance(random, dict)
+    assert oracle["lo"] > 0 > random["hi"]
+
+
+def test_files_in_the_layouts_of_their_authors(tmp_path: Path) -> None:
+    weak, strong = "mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"
+    anatomy = tmp_path / "anatomy.csv"
+    anatomy.write_text(f'prompt,{weak},{strong}\n"Where, then?\nA. Here",False,True\nx,True,True\n')
+    found = labels([anatomy])
+    assert found.prompts == ("Where, then?\nA. Here", "x")
+    assert (found.outcomes.weak.tolist(), found.outcomes.strong.tolist()) == ([0, 1], [1, 1])
+    assert found.groups == ("anatomy", "anatomy")
+    arms = {
+        "meta-llama/llama-3.1-8b-instruct": {"reward": 0.4, "cost": 0.001},
+        "google/gemini-2.5-pro": {"reward": 0.9, "cost": 0.02},
+    }
+    lines = tmp_path / "pareto.jsonl"
+    lines.write_text(json.dumps({"prompt": "a\u2028b", "arms": arms, "source": "mbpp"}, ensure_ascii=False) + "\n")
+    found = pareto(lines, "gemini")
+    assert (found.outcomes.weak.tolist(), found.groups) == ([0.4], ("mbpp",))
+    assert found.outcomes.strong_usd is not None
+    own = tmp_path / "own.jsonl"
+    own.write_text('{"prompt": "x", "weak": 1, "strong": 0}')
+    assert labels([own]).outcomes.weak.tolist() == [1]
