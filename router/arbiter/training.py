@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from router.arbiter.ensemble import EXPERTS, Ensemble
 from router.arbiter.experts import BUCKETS, Meaning, Surface, Trees, Words, terms
 from router.arbiter.features import surface
+from router.arbiter.labels import Labels, learnable
 from router.arbiter.metrics import Floats, Ints
 
 _WORDS_STRENGTH, _MEANING_STRENGTH, _SURFACE_STRENGTH = 10.0, 10.0, 300.0
 _LANDMARKS, _SHARPNESS = 400, 1.0
+_FOLDS = 5
 _TREES, _RATE, _LEAVES = 150, 0.04, 4
 
 
@@ -109,3 +112,39 @@ def fit_surface(known: Questions, gains: Floats) -> Surface:
     fitted = Ridge(alpha=_SURFACE_STRENGTH).fit((known.seen - mean) / spread, gains)
     weights = np.asarray(fitted.coef_ / spread, np.float64)
     return Surface(weights, float(fitted.intercept_ - weights @ mean))
+
+
+def fit_ensemble(labels: Labels, vectors: Floats, embedder: str) -> Ensemble:
+    """From graded questions and their sentence embeddings, [questions, dimension]; `embedder` is its model's hash.
+
+    InvalidInput where nothing can be learned.
+    """
+    learnable(labels)
+    known, gains = looked_at(labels.prompts, vectors), labels.outcomes.strong - labels.outcomes.weak
+    said = np.empty((len(known), len(EXPERTS)))
+    for held_out in np.array_split(np.random.default_rng(0).permutation(len(known)), _FOLDS):
+        others = np.setdiff1d(np.arange(len(known)), held_out)
+        said[held_out] = _said(_fit(known.take(others), gains[others]), known.take(held_out))
+    centre, spread = said.mean(axis=0), said.std(axis=0) + 1e-9
+    together = ((said - centre) / spread).sum(axis=1)
+    slope = max(0.0, float(together @ (gains - gains.mean()) / (together @ together + 1e-9)))
+    return Ensemble(
+        *_fit(known, gains), centre, spread, slope, float(gains.mean()), embedder, labels.digest, len(known)
+    )
+
+
+def _fit(known: Questions, gains: Floats) -> tuple[Words, Trees, Meaning, Surface]:
+    return fit_words(known, gains), fit_trees(known, gains), fit_meaning(known, gains), fit_surface(known, gains)
+
+
+def _said(experts: tuple[Words, Trees, Meaning, Surface], asked: Questions) -> Floats:
+    """What each expert says of each question, [questions, experts]."""
+    words, trees, meaning, surface = experts
+    return np.column_stack(
+        (
+            weighed(asked.words, words.rarity) @ words.weights + words.bias,
+            [trees.of(seen) for seen in asked.seen],
+            meaning.nearness(asked.vectors) @ meaning.weights + meaning.bias,
+            asked.seen @ surface.weights + surface.bias,
+        )
+    )
