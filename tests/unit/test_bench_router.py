@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from router.arbiter.labels import Labels
 from router.arbiter.metrics import Floats, Outcomes, apgr
 from tests.bench.router.baselines import BASELINES, Known
 from tests.bench.router.sets import labels, pareto
-from tests.bench.router.tables import crossed, few, rows
+from tests.bench.router.tables import across, crossed, few, rows
 
 COUNT = 400
 
@@ -58,6 +59,20 @@ def test_few_are_few(known: Known) -> None:
 
     few(known, counting, 30)
     assert seen == [30] * 5
+
+
+def test_across_groups_is_scored_on_groups_that_were_not_learned_from(known: Known) -> None:
+    groups = tuple(f"group {n % 8}" for n in range(COUNT))
+    grouped = replace(known, labels=replace(known.labels, groups=groups))
+
+    def checking(learned: Known, scored: Known) -> Floats:
+        assert not set(learned.labels.groups) & set(scored.labels.groups)
+        assert len(set(scored.labels.groups)) == 2
+        return BASELINES["embedding"](learned, scored)
+
+    table = {row["router"]: row for row in across(grouped, {"length": BASELINES["length"], "checking": checking}, 6)}
+    assert table["checking"]["minus_length"]["lo"] > 0
+    assert table["length"]["minus_length"] == {"value": 0.0, "lo": 0.0, "hi": 0.0}
 
 
 def test_rows_are_compared_with_the_best_of_the_simple_ones(known: Known) -> None:

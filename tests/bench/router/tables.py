@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from router.arbiter.metrics import Floats, Interval, Ints, Outcomes, apgr, bootstrap, cpt
 from tests.bench.router.baselines import SIMPLE, Known, Router, folds
 
-Row = dict[str, object]
+Row = dict[str, Any]
 _FOLDS = 5
 
 
@@ -30,6 +31,35 @@ def few(known: Known, router: Router, count: int, number: int = _FOLDS) -> Float
         return router(learned.take(some), scored)
 
     return crossed(known, from_few, number)
+
+
+def across(known: Known, routers: Mapping[str, Router], splits: int) -> list[Row]:
+    """So many times: learned from three quarters of the groups, drawn at random, and scored on the others.
+
+    The interval is of the mean over splits; they overlap, so it is narrower than one over new groups would be.
+    """
+    groups = np.array(known.labels.groups)
+    areas: dict[str, list[float]] = {name: [] for name in routers}
+    for split in range(splits):
+        names = np.random.default_rng(split).permutation(np.unique(groups))
+        is_scored = np.isin(groups, names[: max(1, len(names) // 4)])
+        learned, scored = (known.take(np.flatnonzero(part)) for part in (~is_scored, is_scored))
+        for name, router in routers.items():
+            areas[name].append(apgr(router(learned, scored), scored.labels.outcomes))
+    by_length = np.array(areas["length"])
+    return [
+        {
+            "router": name,
+            "splits": splits,
+            "apgr": _row(_mean(np.array(values))),
+            "minus_length": _row(_mean(np.array(values) - by_length)),
+        }
+        for name, values in areas.items()
+    ]
+
+
+def _mean(values: Floats) -> Interval:
+    return bootstrap(lambda at: float(values[at].mean()), len(values))
 
 
 def rows(scores: Mapping[str, Floats], outcomes: Outcomes, resamples: int) -> list[Row]:
