@@ -1,4 +1,4 @@
-"""Learning the gain of the cloud from graded questions, in seconds on a CPU. Needs scikit-learn: the extra [train]."""
+"""Learning the gain of the cloud from graded questions, in seconds on a CPU. Needs scikit-learn."""
 
 from __future__ import annotations
 

@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
 from pathlib import Path
 
 from edge.embedder import EMBEDDERS
 from edge.models import E5, MINILM
-from tests.bench.engine import machine
-from tests.bench.rag.bench import ARMS, Bench, Rows
+from tests.bench import results
+from tests.bench.rag.bench import ARMS, Bench
 from tests.bench.rag.report import markdown, summary
 from tests.bench.rag.sets import distractors, multihop, squad
 
@@ -50,7 +49,7 @@ def main() -> None:
     finally:
         bench.close()
         # What was measured before something broke off is kept.
-        _write(arguments.out, bench.rows, {name: str(value) for name, value in vars(arguments).items()})
+        results.write(arguments.out, "rag", bench.rows, summary(bench.rows), arguments)
 
 
 async def _run(bench: Bench, arguments: argparse.Namespace) -> None:
@@ -88,22 +87,6 @@ def _one(folder: Path, pattern: str) -> Path:
     if not found:
         raise SystemExit(f"{folder} has no {pattern}")
     return found[0]
-
-
-def _write(out: Path, rows: Rows, settings: dict[str, str]) -> None:
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], check=False, capture_output=True, text=True)
-    result = {
-        "name": "rag",
-        "commit": commit.stdout.strip(),
-        "machine": machine.name(),
-        "quiet": machine.quiet().model_dump(),
-        "settings": settings,
-        "rows": rows,
-        "summary": summary(rows),
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result["summary"], indent=1))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from edge.models import MINILM
 from router.arbiter.labels import Labels
 from router.arbiter.metrics import Floats
 from router.arbiter.training import fit_ensemble
-from tests.bench.engine import machine
+from tests.bench import results
 from tests.bench.router.baselines import BASELINES, Known, Router
 from tests.bench.router.sets import labels, pareto
 from tests.bench.router.tables import Row, across, crossed, few, rows
@@ -62,10 +61,11 @@ def main() -> None:
 
     try:
         if arguments.data:
-            _write(arguments.out, _tables(arguments.data, known, arguments.resamples), arguments)
+            found = _tables(arguments.data, known, arguments.resamples)
+            results.write(arguments.out, "router", found, summary(found), arguments)
         else:
             learned, scored = known(labels(arguments.train)), known(labels(arguments.test))
-            scores = {name: router(learned, scored) for name, router in _fitting(learned).items()}
+            scores = {name: router(learned, scored) for name, router in _fitting(learned, scored).items()}
             print(json.dumps(rows(scores, scored.labels.outcomes, arguments.resamples), indent=1))
     finally:
         embedder.close()
@@ -92,9 +92,9 @@ def _tables(folder: Path, known: Callable[[Labels], Known], resamples: int) -> l
     return found
 
 
-def _fitting(asked: Known) -> Mapping[str, Router]:
+def _fitting(*asked: Known) -> Mapping[str, Router]:
     """Those that these questions can be asked of: without several groups there is no prior of groups."""
-    return ROUTERS if len(set(asked.labels.groups)) > 1 else _WITHOUT_PRIOR
+    return ROUTERS if all(len(set(one.labels.groups)) > 1 for one in asked) else _WITHOUT_PRIOR
 
 
 def summary(found: Sequence[Row]) -> dict[str, float | None]:
@@ -113,21 +113,6 @@ def summary(found: Sequence[Row]) -> dict[str, float | None]:
         },
         "mmlu_across.minus_length_lo": of("mmlu_across", lambda row: float(row["minus_length"]["lo"])),
     }
-
-
-def _write(out: Path, found: Sequence[Row], arguments: argparse.Namespace) -> None:
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], check=False, capture_output=True, text=True)
-    result = {
-        "name": "router",
-        "commit": commit.stdout.strip(),
-        "machine": machine.name(),
-        "settings": {name: str(value) for name, value in vars(arguments).items()},
-        "rows": found,
-        "summary": summary(found),
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(result["summary"], indent=1))
 
 
 if __name__ == "__main__":
