@@ -153,6 +153,7 @@ class EdgeNode:
             adapter=load.adapter,
             adapters=load.adapters,
             max_document_bytes=self.max_document_bytes,
+            embedder_hash=self.embedder_hash,
         )
 
     @property

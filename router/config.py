@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgewise.settings import Section
 
@@ -44,10 +44,67 @@ class RouterSettings(Section):
         default=0.03, ge=0, le=1, description="Probability of being relevant below which a passage is left out."
     )
     gain_threshold: float = Field(
-        default=0.5, ge=0, le=1, description="pre_arbitration asks the cloud from this predicted gain on."
+        default=0.15,
+        ge=-1,
+        le=1,
+        description="pre_arbitration asks the cloud where it is expected to be right so much more often.",
+    )
+    unfamiliar_gain_threshold: float = Field(
+        default=0.0,
+        ge=-1,
+        le=1,
+        description="The same for a question unlike all that was learned from: its expected gain is a guess.",
     )
     trust_threshold: float = Field(
-        default=0.5, ge=0, le=1, description="Trust from which post_arbitration keeps an answer of the edge."
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Probability of being right from which post_arbitration keeps an answer of the edge.",
+    )
+    wrong_at_most: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="In the place of trust_threshold: the share of wrong ones among the answers kept on the edge that "
+        "is promised. If nothing can be promised, none is kept.",
+    )
+    confidence: float = Field(
+        default=0.95, gt=0, lt=1, description="How sure that promise is, over draws of the graded answers."
+    )
+    cloud_share: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="In the place of the thresholds: the share of questions like the graded ones that the cloud gets.",
+    )
+    usd_per_error: float | None = Field(
+        default=None,
+        ge=0,
+        description="In the place of the thresholds: what a wrong answer costs you; the cloud where that is more than "
+        "its price.",
+    )
+    usd_per_question: float | None = Field(
+        default=None,
+        ge=0,
+        description="In the place of the thresholds: the mean cost of a question that is never exceeded.",
+    )
+    edge_price: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="pre_arbitration+cascade writes no draft that is expected to save the cloud less than this share "
+        "of a question.",
+    )
+    samples: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="Answers that the edge draws at random beside its own, to see whether they agree: trust costs so "
+        "many answers more.",
+    )
+    judge: bool = Field(
+        default=False,
+        description="Whether the cloud judges between two answers that disagree (post_arbitration), for its price.",
     )
     own_knowledge: float = Field(
         default=0.5, ge=0, le=1, description="Trust from which the edge answers without any source, and says so."
@@ -55,6 +112,14 @@ class RouterSettings(Section):
     agent_steps: int = Field(default=5, ge=1, le=20, description="Tool calls that the agent may make for one question.")
     agent_s: float = Field(default=30, gt=0, le=600, description="Seconds after which the agent calls no further tool.")
     stop_grace_s: float = Field(default=10, ge=0, le=300, description="Time that running answers get when stopping.")
+
+    @model_validator(mode="after")
+    def _one_wish(self) -> Self:
+        wishes = ("cloud_share", "usd_per_error", "usd_per_question")
+        given = [name for name in wishes if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other; set one of {', '.join(wishes)}")
+        return self
 
 
 class PrivacySettings(Section):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from edgewise.errors import BrokenOff, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.types import (
     Author,
+    Chunk,
     Citations,
     Completion,
     Event,
@@ -31,25 +32,33 @@ from edgewise.types import (
     Token,
     Tokens,
 )
-from router.arbiter.gain import GainModel
-from router.arbiter.trust import TrustModel
+from router.arbiter.answers import Answer
+from router.arbiter.arbiter import Arbiter
+from router.arbiter.ensemble import Expected
+from router.arbiter.rules import Rule, Verdict
 from router.config import RouterSettings
 from router.meter import MeteredEdge, PlainSide
 
 # Why the cloud may not come into an answer; a mode that can do without it goes on.
 CLOUD_CANNOT = (CloudUnavailable, Withheld, OverBudget)
+_TEMPERATURE = 0.7  # of samples
 Emit = Callable[[Event], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A finished piece of writing by one side. Its text carries the labels and sources of the prompt it came from."""
+    """A finished piece of writing by one side. Its text carries the labels and sources of the prompt it came from.
+
+    What is known of its tokens is as in `Chunk`; empty where the side gives nothing.
+    """
 
     answer_id: str
     author: Author
     text: Text
-    logprobs: tuple[float, ...]
     completion: Completion
+    logprobs: tuple[float, ...] = ()
+    entropies: tuple[float, ...] = ()
+    margins: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,21 @@ class Outcome:
         return replace(self, degraded=self.degraded or degraded, reason="; ".join(filter(None, (reason, self.reason))))
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a mode would do with a question, found out without generating and without the cloud.
+
+    The fields are those of `Explanation`.
+    """
+
+    author: Author | None
+    decision: str
+    score: float | None = None
+    threshold: float | None = None
+    familiar: bool = True
+    contributions: dict[str, float] = field(default_factory=dict)
+
+
 class Writer:
     """One side as a mode uses it."""
 
@@ -74,7 +98,7 @@ class Writer:
         self._author: Author = author
         self._side = side
         self._emit = emit
-        self._options = options
+        self.options = options
         self._held = held
 
     async def write(self, prompt: Prompt, *, show: bool = True) -> Draft:
@@ -82,13 +106,31 @@ class Writer:
 
         BrokenOff when the cloud fails after the caller saw a first token: then no other model may go on in its place.
         """
-        return await self._draft(prompt, self._options, show=show)
+        return await self._draft(prompt, self.options, show=show)
 
     async def jot(self, prompt: Prompt, max_tokens: int) -> Draft:
         """Something on the way to the answer: it is never shown, and no schema holds for it."""
-        sampling = self._options.sampling.model_copy(update={"max_tokens": max_tokens})
-        options = self._options.model_copy(update={"sampling": sampling, "response_schema": ""})
+        sampling = self.options.sampling.model_copy(update={"max_tokens": max_tokens})
+        options = self.options.model_copy(update={"sampling": sampling, "response_schema": ""})
         return await self._draft(prompt, options, show=False)
+
+    async def samples(self, prompt: Prompt, count: int) -> tuple[str, ...]:
+        """Answers drawn at random, never shown; the same for the same prompt."""
+        drawn = [self._sampled(seed) for seed in range(count)]
+        return tuple([(await self._draft(prompt, options, show=False)).text.value for options in drawn])
+
+    def _sampled(self, seed: int) -> Options:
+        sampling = self.options.sampling.model_copy(update={"temperature": _TEMPERATURE, "seed": seed})
+        return self.options.model_copy(update={"sampling": sampling})
+
+    @property
+    def max_tokens(self) -> int:
+        """Length of an answer, at most."""
+        return self.options.sampling.max_tokens
+
+    async def most_usd(self, prompt: Prompt) -> float | None:
+        """The most that an answer may cost; None if the price is unknown."""
+        return (await self._side.status()).most_usd(prompt, self.max_tokens)
 
     async def retrieve(self, query: Query) -> Findings:
         return await self._side.retrieve(query)
@@ -96,7 +138,7 @@ class Writer:
     async def _draft(self, prompt: Prompt, options: Options, *, show: bool) -> Draft:
         answer_id = uuid.uuid4().hex
         text: list[str] = []
-        logprobs: list[float] = []
+        chunks: list[Chunk] = []
         end: Completion | None = None
         try:
             async with aclosing(self._side.generate(prompt, options)) as parts:
@@ -105,7 +147,7 @@ class Writer:
                         end = part
                         continue
                     text.append(part.text)
-                    logprobs.extend(part.logprobs)
+                    chunks.append(part)
                     if show and part.text:
                         await self._emit(Token(answer_id=answer_id, author=self._author, text=part.text))
             if options.response_schema and end and end.finish_reason == "stop" and not _is_json("".join(text)):
@@ -117,7 +159,11 @@ class Writer:
         if end is None:
             raise Internal(f"the {self._author} ended its answer without saying so; see its log")
         whole = Text.join(message.content for message in prompt.messages).derive("".join(text))
-        return Draft(answer_id, self._author, whole, tuple(logprobs), end)
+        logprobs, entropies, margins = (
+            tuple(value for chunk in chunks for value in getattr(chunk, name))
+            for name in ("logprobs", "entropies", "margins")
+        )
+        return Draft(answer_id, self._author, whole, end, logprobs, entropies, margins)
 
     def _ignores_schemas(self) -> EdgewiseError:
         error = CloudUnavailable if self._author == "cloud" else Internal
@@ -128,6 +174,8 @@ class Writer:
 class Desk:
     """`local` scores (under `cache_key`) and embeds; `cloud` passes the budget and the egress gate (meter.py).
 
+    `arbiter` decides; `embedder` is the hash of the model that `local` embeds with.
+
     `keep` lets the device remember what the cloud informed of, once the answer is out.
     """
 
@@ -137,14 +185,54 @@ class Desk:
     cache_key: str
     emit: Emit
     keep: Callable[[tuple[Passage, ...]], None]
-    gain: GainModel
-    trust: TrustModel
+    arbiter: Arbiter
+    embedder: Callable[[], Awaitable[str | None]]
     settings: RouterSettings
     options: frozenset[str]
     elapsed: Callable[[], float]
 
     async def step(self, step: Step) -> None:
         await self.emit(step)
+
+    async def gain(self, question: Question) -> Expected:
+        """What the cloud is expected to be better by."""
+        return await self.arbiter.gain(question.text, self._embed, await self.embedder())
+
+    async def trust(self, question: Question, draft: Draft, prompt: Prompt) -> float | None:
+        """The probability that an answer of the edge to a prompt is right; None where nothing can be told."""
+        answer = Answer(
+            question.text, draft.text.value, (), draft.logprobs, draft.entropies, draft.margins,
+            samples=await self.edge.samples(prompt, self.settings.samples),
+            finished=draft.completion.finish_reason == "stop",
+        )  # fmt: skip
+        return await self.arbiter.trust(answer, self._embed, await self.embedder())
+
+    async def decided(self, rule: Rule, gain: float, prompt: Prompt, *, familiar: bool = True) -> Verdict:
+        """Whether the cloud is worth asking; OverBudget where a rule needs a price that is unknown."""
+        return rule.decide(gain, await self._most_usd(rule, prompt), familiar=familiar)
+
+    async def foreseen(self, rule: Rule, gain: float, prompt: Prompt, *, familiar: bool = True) -> Verdict:
+        """The same, without consequences."""
+        return rule.foresee(gain, await self._most_usd(rule, prompt), familiar=familiar)
+
+    async def ask_cloud(self, rule: Rule, verdict: Verdict, prompt: Prompt, *, show: bool = True) -> Draft:
+        """The cloud's draft, as a rule has decided, which is told what it cost."""
+        usd: float | None = None
+        try:
+            draft = await self.cloud.write(prompt, show=show)
+            usd = draft.completion.cost_usd
+            return draft
+        except (Withheld, OverBudget):
+            usd = 0.0
+            raise
+        finally:
+            rule.settle(verdict, usd)
+
+    async def _most_usd(self, rule: Rule, prompt: Prompt) -> float | None:
+        return await self.cloud.most_usd(prompt) if rule.priced else None
+
+    async def _embed(self, text: str) -> Sequence[float]:
+        return (await self.local.embed((text,)))[0]
 
     async def show(self, draft: Draft) -> None:
         """Sends a draft that was written silently."""
@@ -153,7 +241,7 @@ class Desk:
     def quote(self, text: Text, question: Question) -> Draft:
         """Words of a passage as a draft of the edge, which chose them and wrote none."""
         joined = Text.join((question_text(question), text)).derive(text.value)
-        return Draft(uuid.uuid4().hex, "edge", joined, (), Completion(finish_reason="stop", tokens=Tokens(), model=""))
+        return Draft(uuid.uuid4().hex, "edge", joined, Completion(finish_reason="stop", tokens=Tokens(), model=""))
 
     def abstain(self, draft: Draft) -> Draft:
         """What is said, whatever the schema, instead of an answer that nothing supports."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from edgewise.errors import ContextOverflow
 from edgewise.types import Findings, Grounding, Passage, Question, Quote, Text
 from router import prompts
-from router.arbiter.trust import content_words, groundedness
+from router.arbiter.overlap import content_words, groundedness
 from router.desk import Desk, Draft, Outcome, Writer, question_text, step
 from router.sources import from_here, relevant
 
@@ -152,8 +152,9 @@ async def _own_knowledge(question: Question, desk: Desk, why: str, writer: Write
     """The model's own answer, and called so. The edge's is written silently, and given only if it can be trusted."""
     if writer is desk.cloud:
         return Outcome(await desk.cloud.write(prompts.closed_book(question)), Grounding.OWN_KNOWLEDGE, reason=why)
-    draft = await desk.edge.write(prompts.closed_book(question), show=False)
-    trust = desk.trust.of(question.text, draft.text.value, draft.logprobs)
+    prompt = prompts.closed_book(question)
+    draft = await desk.edge.write(prompt, show=False)
+    trust = await desk.trust(question, draft, prompt)
     await desk.step(step("own knowledge", why, "edge", {} if trust is None else {"trust": trust}))
     if trust is not None and trust >= desk.settings.own_knowledge and content_words(draft.text.value):
         await desk.show(draft)

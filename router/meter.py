@@ -54,6 +54,8 @@ class SideCall(Value):
     request: str
     response: str = ""
     logprobs: tuple[float, ...] = ()
+    entropies: tuple[float, ...] = ()
+    margins: tuple[float, ...] = ()
     prompt_version: str = ""
     model: str = ""
     model_hash: str | None = None
@@ -129,8 +131,7 @@ class Metered:
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         started, first = self._ledger.now(), None
-        text: list[str] = []
-        logprobs: list[float] = []
+        chunks: list[Chunk] = []
         end: Completion | None = None
         error, made = "", True
         try:
@@ -138,8 +139,7 @@ class Metered:
                 async for part in parts:
                     if isinstance(part, Chunk):
                         first = self._ledger.now() if first is None else first
-                        text.append(part.text)
-                        logprobs.extend(part.logprobs)
+                        chunks.append(part)
                     else:
                         end = part
                     yield part
@@ -153,8 +153,10 @@ class Metered:
                 side=self._author,
                 kind="generate",
                 request=_canonical(prompt),
-                response="".join(text),
-                logprobs=tuple(logprobs),
+                response="".join(chunk.text for chunk in chunks),
+                logprobs=tuple(value for chunk in chunks for value in chunk.logprobs),
+                entropies=tuple(value for chunk in chunks for value in chunk.entropies),
+                margins=tuple(value for chunk in chunks for value in chunk.margins),
                 prompt_version=prompt.version,
                 started_s=started,
                 first_s=first,

@@ -26,6 +26,7 @@ _SEARCH = Text.ours(
     "Write up to three short search queries, one a line, that find what is needed to answer the last question. Each "
     "must be understood without the conversation."
 )
+_JUDGE = Text.ours("Two answers to a question. Say which one is right, with one letter: A or B.")
 _CHOOSE = Text.ours("You choose the next tool for answering a question. Reply with the name of one tool.\nTools:\n")
 
 
@@ -46,6 +47,19 @@ def calculation(question: Question, facts: Sequence[Text]) -> Prompt:
     """Asks for one line of arithmetic, no answer."""
     asked = Text.join((*facts, Text.join((Text.ours("Question: "), question_text(question)))), "\n")
     return _of(_CALCULATE, Text.join((asked, Text.ours("Calculation:")), "\n"))
+
+
+def judge(question: Question, first: Text, second: Text) -> Prompt:
+    """Asks which of two answers is right, by letter."""
+    parts = (
+        Text.ours("Question: "),
+        question_text(question),
+        Text.ours("\n\nA: "),
+        first,
+        Text.ours("\n\nB: "),
+        second,
+    )
+    return _of(_JUDGE, Text.join((*parts, Text.ours("\n\nThe better answer is"))))
 
 
 def search_queries(question: Question) -> Prompt:

@@ -27,6 +27,10 @@ class RouterServicer:
             async for event in events:
                 yield _response(event)
 
+    async def Explain(self, request: router_pb2.ExplainRequest, _: Context) -> router_pb2.ExplainResponse:
+        explanation = await self._router.explain(unpack(request.question, Question))
+        return router_pb2.ExplainResponse(explanation=pack(explanation, router_pb2.Explanation))
+
     async def ListModes(self, _: router_pb2.ListModesRequest, __: Context) -> router_pb2.ListModesResponse:
         modes = [pack(mode, router_pb2.ModeInfo) for mode in self._router.modes()]
         return router_pb2.ListModesResponse(modes=modes)

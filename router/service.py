@@ -29,6 +29,7 @@ from edgewise.rpc import Admission
 from edgewise.types import (
     Citations,
     Event,
+    Explanation,
     Grade,
     ModeInfo,
     Options,
@@ -40,10 +41,10 @@ from edgewise.types import (
     Token,
 )
 from router import prompts
-from router.arbiter.gain import GainModel
-from router.arbiter.trust import TrustModel
+from router.arbiter.arbiter import Arbiter, Models
 from router.config import RouterSettings
 from router.desk import Desk, Outcome, Writer, step
+from router.explaining import Unasked, explained
 from router.fold import Fold, done
 from router.log import Log, now
 from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
@@ -66,12 +67,19 @@ class Origin:
     isolated: bool = False
 
 
+async def _unheard(_: Event) -> None:
+    """Nobody listens to a dry run."""
+
+
 async def edge_answers_for_itself() -> None:
     """The `edge_ready` of an edge that runs elsewhere: its calls say whether it is there."""
 
 
 class Router:
-    """The six modes over two sides. `edge_ready` returns when the edge can be asked, or raises EdgeUnavailable."""
+    """The six modes over two sides. `edge_ready` returns when the edge can be asked, or raises EdgeUnavailable.
+
+    Without an `arbiter` it is the one that Edgewise comes with.
+    """
 
     def __init__(
         self,
@@ -81,6 +89,7 @@ class Router:
         policy: Policy,
         settings: RouterSettings,
         *,
+        arbiter: Arbiter | None = None,
         edge_ready: Callable[[], Awaitable[None]] = edge_answers_for_itself,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -91,8 +100,8 @@ class Router:
         self._settings = settings
         self._edge_ready = edge_ready
         self._clock = clock
-        self._gain = GainModel()
-        self._trust = TrustModel()
+        self._arbiter = arbiter or Arbiter(Models.open(), settings)
+        self._embedder: str | None = None
         self._admission = Admission(settings.max_concurrent)
         self._running: set[tuple[str, str]] = set()
         self._writing: set[asyncio.Task[None]] = set()
@@ -202,8 +211,8 @@ class Router:
             cache_key=keys.cache_key,
             emit=emit,
             keep=(lambda _: None) if origin.isolated else self._remember,
-            gain=self._gain,
-            trust=self._trust,
+            arbiter=self._arbiter,
+            embedder=self._embedder_hash,
             settings=self._settings,
             options=options,
             elapsed=ledger.now,
@@ -233,7 +242,7 @@ class Router:
             privacy=question.privacy,
             mode_asked=question.mode,
             mode=question.mode,
-            policy_version=f"{self._gain.version} {self._trust.version}",
+            policy_version=self._arbiter.version,
             prompt_version=prompts.VERSION,
             propensity=1.0,
         )
@@ -262,6 +271,12 @@ class Router:
         if self._writing:
             await asyncio.wait(self._writing)
 
+    async def _embedder_hash(self) -> str | None:
+        """An edge keeps its embedder for as long as it runs, and so does the router that started it."""
+        if self._embedder is None:
+            self._embedder = (await self._edge.status()).embedder_hash
+        return self._embedder
+
     # --- what else can be asked of a router -----------------------------------------------------------------------
 
     def modes(self) -> tuple[ModeInfo, ...]:
@@ -271,6 +286,20 @@ class Router:
             )
             for name, mode in MODES.items()
         )
+
+    async def explain(self, question: Question) -> Explanation:
+        """What would happen to a question, and why; nothing is generated, recorded or sent."""
+        question = checked(question, self._settings.default_mode)
+        _, options = parse(question.mode)
+        await self._edge_ready()
+        _, cloud = await self.status()
+        desk = self._desk(question, Origin(), Ledger(self._clock), _unheard, options)
+        dry = replace(
+            desk,
+            cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True),
+            settings=self._settings.model_copy(update={"rewrite": "off"}),
+        )
+        return await explained(question, dry, self._policy, self._log, cloud)
 
     @property
     def default_max_tokens(self) -> int:

@@ -18,6 +18,7 @@ from edgewise import settings
 from edgewise.errors import CloudUnavailable, EdgeUnavailable
 from edgewise.place import read_secret
 from edgewise.types import SideStatus
+from router.arbiter.arbiter import ARBITER, Arbiter, Models
 from router.child import Child
 from router.config import PrivacySettings, RouterSettings
 from router.log import Log
@@ -88,7 +89,8 @@ async def open_stack(
         stack.push_async_callback(records.close)
         policy = Policy(chosen.privacy.unknown)
         ready = _ready(edge_child, edge) if edge_child else edge_answers_for_itself
-        router = Router(edge, cloud, records, policy, chosen.router, edge_ready=ready)
+        arbiter = Arbiter(await asyncio.to_thread(Models.open, data_dir / ARBITER), chosen.router)
+        router = Router(edge, cloud, records, policy, chosen.router, arbiter=arbiter, edge_ready=ready)
         stack.push_async_callback(router.close)
         yield Stack(router, edge, ready, policy)
 

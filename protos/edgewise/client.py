@@ -26,6 +26,7 @@ from edgewise.types import (
     Document,
     Done,
     Event,
+    Explanation,
     Grade,
     Ingested,
     ModeInfo,
@@ -143,6 +144,11 @@ class Client:
                         key = event.answer_id
                         return Answer(text.get(key, ""), event, citations.get(key, ()), tuple(steps))
         raise Internal("the answer ended without a `done`; report this with the daemon's log")
+
+    async def explain(self, question: Question) -> Explanation:
+        """What would happen to a question, and why; it is not answered."""
+        request = router_pb2.ExplainRequest(question=pack(question, router_pb2.AskRequest))
+        return unpack((await self._unary(self._router.Explain, request)).explanation, Explanation)
 
     async def modes(self) -> tuple[ModeInfo, ...]:
         reply = await self._unary(self._router.ListModes, router_pb2.ListModesRequest())

@@ -146,7 +146,7 @@ class SideStatus(Value):
     `capabilities` are what it can do beyond generating: logprobs, score, tokenize, grammar, adapters, surprisal.
     `restarts` counts how often it has died and was started again, the last time because of `reason`.
     `max_document_bytes` is the size of the largest file that it ingests. `usd_per_fetch` is the most that one look-up
-    of information may cost; None is unknown.
+    of information may cost; None is unknown. `embedder_hash` is that of the model behind `embed`.
     """
 
     ready: bool
@@ -169,6 +169,7 @@ class SideStatus(Value):
     restarts: int = 0
     max_document_bytes: int | None = None
     usd_per_fetch: float | None = None
+    embedder_hash: str | None = None
 
     def most_usd(self, prompt: Prompt, max_tokens: int) -> float | None:
         """The most that a generation may cost; None when a price is unknown.
@@ -275,6 +276,38 @@ class Done(Value):
 
 
 Event = Token | Step | Citations | Retraction | Done
+
+
+# --- explaining -------------------------------------------------------------------------------------------------------
+
+
+class Explanation(Value):
+    """What would happen to a question, and why; nothing was generated and nothing was sent to find out.
+
+    `author` is who would write the answer; empty where that depends on the answer itself. `score` is held against
+    `threshold` (the expected gain of the cloud, or how probably what was looked up answers); None where a mode has no
+    such number. `contributions` are what each expert adds to the score, and the features that add most to those.
+    `familiar` is false for a question unlike all that was learned from. `most_usd` is the most that the cloud's answer
+    may cost; `expected_usd` and `expected_s` are the mean cost and the median time of the last `answers_before`
+    answers of the same mode and author on this device. `leaves` says whether the question may be sent to the cloud,
+    `leaves_reason` why not.
+    """
+
+    mode: str
+    author: Author | None = None
+    decision: str
+    score: float | None = None
+    threshold: float | None = None
+    familiar: bool = True
+    contributions: dict[str, float] = Field(default_factory=dict)
+    most_usd: float | None = None
+    expected_usd: float | None = None
+    expected_s: float | None = None
+    answers_before: int = 0
+    cost_basis: CostBasis | None = None
+    leaves: bool = False
+    leaves_reason: str = ""
+    policy_version: str = ""
 
 
 # --- recording --------------------------------------------------------------------------------------------------------

@@ -1,122 +1,191 @@
-"""The experts together: the predicted gain of the cloud over the edge, and what each expert says for or against it."""
+"""The experts together: what they expect of a question or an answer, and what each of them says for or against it."""
 
 from __future__ import annotations
 
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgewise.errors import InvalidInput, NotFound
-from router.arbiter.experts import BUCKETS, Meaning, Surface, Trees, Words
-from router.arbiter.features import NAMES, surface
+from edgewise.scripts import share_outside_latin
+from router.arbiter import calibration, experts
+from router.arbiter.calibration import Calibration
+from router.arbiter.experts import Expert, Line, Look, Meaning
 from router.arbiter.metrics import Floats
 
-EXPERTS = ("words", "trees", "meaning", "surface")
-_ABOUT = ("slope", "mean", "embedder", "learned_from", "questions")
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Predicted:
-    """`gain` is P(cloud right) - P(edge right); `parts` are what each expert adds to the mean gain."""
+class About:
+    """What a trained ensemble is for and from: `kind` is `gain` or `trust`, `features` are the names of what is seen.
 
-    gain: float
+    `groups` are those of `answers.py`, for trust. `embedder` is the hash of the model whose vectors it learned from,
+    `learned_from` that of the graded questions, `pair` says whose answers were graded.
+    """
+
+    kind: str
+    features: tuple[str, ...]
+    embedder: str
+    learned_from: str
+    questions: int
+    groups: tuple[str, ...] = ()
+    pair: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """How far from what was learned from a question may be: less than one in a hundred of those was farther."""
+
+    least_near: float
+    most_foreign: float
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What could be said without the embedding."""
+
+    look: Look
+    said: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """`value` is the gain P(cloud right) - P(edge right), or the probability that an answer is right.
+
+    `parts` are what each expert adds to the score behind it. What is not `familiar` is unlike all that was learned
+    from: the value is no more than a guess.
+    """
+
+    value: float
     parts: dict[str, float]
+    familiar: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """`centre` and `spread` bring the experts to one scale, `slope` brings their sum back to a gain.
+    """`centre` and `spread` bring the experts to one scale, [experts], `weights` say how much each counts.
 
-    `embedder` is the hash of the model whose vectors it learned from, `learned_from` that of the graded questions.
+    `held_out` is [graded, 2]: what was expected of each graded question by weights that had not seen it, and what
+    came true.
     """
 
-    words: Words
-    trees: Trees
-    meaning: Meaning
-    surface: Surface
+    experts: Mapping[str, Expert]
     centre: Floats
     spread: Floats
-    slope: float
-    mean: float
-    embedder: str
-    learned_from: str
-    questions: int
+    weights: Floats
+    calibration: Calibration
+    domain: Domain
+    held_out: Floats
+    about: About
 
-    def of(self, question: str, vector: Floats) -> Predicted:
-        """`vector` is the question's sentence embedding, of length 1."""
-        return self.with_meaning(self.without_meaning(question), vector)
+    def of(self, text: str, seen: Floats, vector: Floats) -> Expected:
+        """`vector` is a sentence embedding of length 1; an empty one is unknown, and `meaning` keeps quiet."""
+        return self.finish(self.begin(text, seen), vector)
 
-    def without_meaning(self, question: str) -> tuple[float, float, float]:
-        """What can be said while the embedding is not there yet: of words, trees and surface."""
-        seen = np.array(surface(question))
-        return self.words.of(question), self.trees.of(seen), self.surface.of(seen)
+    def begin(self, text: str, seen: Floats) -> Begun:
+        look = Look(text, seen, np.empty(0))
+        return Begun(look, {name: expert.of(look) for name, expert in self.experts.items() if name != "meaning"})
 
-    def with_meaning(self, others: tuple[float, float, float], vector: Floats) -> Predicted:
-        words, trees, line = others
-        said = np.array([words, trees, self.meaning.of(vector), line])
-        parts = self.slope * (said - self.centre) / self.spread
-        return Predicted(self.mean + float(parts.sum()), dict(zip(EXPERTS, map(float, parts), strict=True)))
+    def finish(self, begun: Begun, vector: Floats) -> Expected:
+        said, near = dict(begun.said), True
+        meaning = self.experts.get("meaning")
+        if isinstance(meaning, Meaning) and len(vector):
+            said["meaning"], nearest = meaning.looked_up(vector)
+            near = nearest >= self.domain.least_near
+        usual = dict(zip(self.experts, self.centre, strict=True))
+        values = np.array([said.get(name, usual[name]) for name in self.experts])
+        parts = self.weights * (values - self.centre) / self.spread
+        familiar = near and share_outside_latin(begun.look.text) <= self.domain.most_foreign
+        return Expected(
+            self.calibration.of(float(parts.sum())), dict(zip(self.experts, map(float, parts), strict=True)), familiar
+        )
+
+    def strongest(self, seen: Floats, count: int) -> dict[str, float]:
+        """The features that add most to what `line` says, or take most away, as far as it counts."""
+        place = list(self.experts).index("line")
+        line = self.experts["line"]
+        assert isinstance(line, Line)
+        adds = line.adds(seen) * self.weights[place] / self.spread[place]
+        return {self.about.features[at]: float(adds[at]) for at in np.argsort(-np.abs(adds))[:count]}
+
+    def check(self, features: tuple[str, ...], path: Path) -> None:
+        """InvalidInput if it learned from other features than are seen now."""
+        if self.about.features != features:
+            raise InvalidInput(f"{path} was trained by another version; {_again(self.about.kind)}")
+
+    @property
+    def version(self) -> str:
+        return f"{self.about.kind}-{self.about.learned_from[:12]}"
 
     def save(self, path: Path) -> None:
-        """As arrays without code: nothing that is loaded can run."""
-        kept: dict[str, Any] = {"centre": self.centre, "spread": self.spread}
-        for name in EXPERTS:
-            expert = getattr(self, name)
-            kept |= {f"{name}.{field.name}": np.asarray(getattr(expert, field.name)) for field in fields(expert)}
-        known = np.flatnonzero(self.words.rarity)
-        kept |= {
-            "words.buckets": known,
-            "words.rarity": self.words.rarity[known],
-            "words.weights": self.words.weights[known],
-        }
-        about = {name: getattr(self, name) for name in _ABOUT}
-        kept["about"] = np.array(json.dumps(about | {"format": _FORMAT, "features": NAMES}))
-        with path.open("wb") as file:
-            np.savez_compressed(file, **kept)
+        """As arrays without code: nothing that is loaded can run. In the place of an earlier one only when whole."""
+        kept: dict[str, Any] = {name: getattr(self, name) for name in ("centre", "spread", "weights", "held_out")}
+        for name, expert in {**self.experts, "calibration": self.calibration}.items():
+            kept |= {f"{name}.{field.name}": np.asarray(getattr(expert, field.name)) for field in fields(expert)}  # type: ignore[arg-type]  # all are dataclasses
+        kinds = {kind: name for name, kind in calibration.KINDS.items()}
+        about = asdict(self.about) | asdict(self.domain)
+        about |= {"format": _FORMAT, "experts": list(self.experts), "calibration": kinds[type(self.calibration)]}  # type: ignore[index]  # it is one of them
+        kept["about"] = np.array(json.dumps(about))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = path.with_name(f".{path.name}.part")
+        with written.open("wb") as file:
+            np.savez_compressed(file, **{name: _small(value) for name, value in kept.items()})
+        written.replace(path)
 
     @classmethod
-    def load(cls, path: Path, embedder: str) -> Ensemble:
-        """NotFound, or InvalidInput for what is no such file or learned from the vectors of another embedder."""
+    def load(cls, path: Path, kind: str) -> Ensemble:
+        """NotFound, or InvalidInput for what is no such file, or of another kind or version."""
+        again = _again(kind)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 about = dict(json.loads(str(kept["about"])))
                 arrays = {name: kept[name] for name in kept.files if name != "about"}
-            if about["format"] == _FORMAT and tuple(about["features"]) == NAMES and about["embedder"] == embedder:
+            if about["format"] == _FORMAT and about["kind"] == kind:
                 return _restored(about, arrays)
         except FileNotFoundError:
-            raise NotFound(f"there is no trained router at {path}; train one") from None
+            raise NotFound(f"there is no trained arbiter at {path}; {again}") from None
         except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error):
-            raise InvalidInput(f"{path} is no trained router, or is damaged; train it again") from None
-        what = "with another embedder" if about["embedder"] != embedder else "by another version"
-        raise InvalidInput(f"{path} was trained {what}; train it again")
+            raise InvalidInput(f"{path} is no trained arbiter, or is damaged; {again}") from None
+        raise InvalidInput(f"{path} was trained by another version, or for something else; {again}")
+
+
+def _again(kind: str) -> str:
+    return f"train it again: edgewise train {'pre' if kind == 'gain' else 'post'}"
+
+
+def _small(value: Any) -> Any:
+    """Single precision is enough for what was learned; whole numbers and texts stay."""
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype == np.float64 and array.ndim else array
 
 
 def _restored(about: dict[str, Any], arrays: dict[str, Any]) -> Ensemble:
+    told: dict[str, Any] = {field.name: about[field.name] for field in fields(About)}
+    told |= {name: tuple(told[name]) for name in ("features", "groups")}
     return Ensemble(
-        words=_words(arrays),
-        trees=Trees(**_of("trees", arrays)),
-        meaning=Meaning(**_of("meaning", arrays)),
-        surface=Surface(**_of("surface", arrays)),
-        centre=arrays["centre"],
-        spread=arrays["spread"],
-        **{name: about[name] for name in _ABOUT},
+        experts={name: experts.KINDS[name](**_of(name, arrays)) for name in about["experts"]},
+        calibration=calibration.KINDS[about["calibration"]](**_of("calibration", arrays)),
+        domain=Domain(about["least_near"], about["most_foreign"]),
+        about=About(**told),
+        **{name: arrays[name].astype(np.float64) for name in ("centre", "spread", "weights", "held_out")},
     )
 
 
-def _words(arrays: dict[str, Any]) -> Words:
-    whole = {name: np.zeros(BUCKETS) for name in ("rarity", "weights")}
-    for name, values in whole.items():
-        values[arrays["words.buckets"]] = arrays[f"words.{name}"]
-    return Words(**whole, bias=float(arrays["words.bias"]))
-
-
 def _of(name: str, arrays: dict[str, Any]) -> dict[str, Any]:
-    """The fields of an expert: arrays, and numbers where they have no dimension."""
+    """The fields of a part: arrays, and numbers where they have no dimension."""
     found = {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
-    return {key: array.item() if array.ndim == 0 else array for key, array in found.items()}
+    return {
+        key: array.item()
+        if array.ndim == 0
+        else array.astype(np.float64)
+        if array.dtype == np.float32 and key != "landmarks"
+        else array
+        for key, array in found.items()
+    }

@@ -95,8 +95,9 @@ class Pacer:
     """Keeps the mean spending of a stream at a ceiling: gain has a price in money, which rises while more is wanted.
 
     A question wants to go to the cloud if its gain is worth the cost at the present price, and may if what was spent
-    with it stays below the ceiling times the questions so far: the mean is never above the ceiling, not even at first.
-    The price follows what is wanted and not what is spent (dual descent, as in online knapsacks).
+    and reserved stays with it below the ceiling times the questions so far: the mean is never above the ceiling, not
+    even at first, however many are answered at once. The price follows what is wanted and not what is spent (dual
+    descent, as in online knapsacks).
     """
 
     def __init__(self, ceiling_usd: float) -> None:
@@ -104,22 +105,28 @@ class Pacer:
         self._ceiling = ceiling_usd
         self._price = 0.0  # the gain that a typical cost must bring
         self._typical = 0.0
-        self._spent = 0.0
+        self._spent = 0.0  # or reserved
         self._count = 0
 
+    def asks(self, most_usd: float) -> float:
+        """The gain that is wanted now of a question whose answer costs at most so much."""
+        return self._price * most_usd / self._typical if self._typical > 0 else 0.0
+
     def allows(self, gain: float, most_usd: float) -> bool:
-        """Whether the next question may go to the cloud, which costs at most so much. Asked once a question."""
-        self._typical += (most_usd - self._typical) * max(_STEP, 1 / (self._count + 1))
-        wants = most_usd <= 0 or gain >= self._price * most_usd / self._typical
+        """Whether the next question may go to the cloud; if so, the most that it may cost is reserved."""
+        self._count += 1
+        self._typical += (most_usd - self._typical) * max(_STEP, 1 / self._count)
+        wants = most_usd <= 0 or gain >= self.asks(most_usd)
         if self._typical > 0:
             excess = (wants * most_usd - self._ceiling) / max(self._typical, self._ceiling)
             self._price = max(0.0, self._price + _STEP * excess)
-        return wants and self._spent + most_usd <= self._ceiling * (self._count + 1)
+        allowed = wants and self._spent + most_usd <= self._ceiling * self._count
+        self._spent += most_usd if allowed else 0.0
+        return allowed
 
-    def spent(self, usd: float) -> None:
-        """What the question cost after all, 0 if it stayed on the edge. Told once a question."""
-        self._count += 1
-        self._spent += usd
+    def spent(self, reserved_usd: float, usd: float) -> None:
+        """What a question that was allowed cost after all, in the place of what was reserved for it."""
+        self._spent += usd - reserved_usd
 
     @property
     def mean_usd(self) -> float:

@@ -1,77 +1,96 @@
-"""Learning the gain of the cloud from graded questions, in seconds on a CPU. Needs scikit-learn."""
+"""Learning from graded questions, in seconds to minutes on a CPU. Needs scikit-learn.
+
+How strongly each expert is held back is chosen by what it says of questions that it has not seen, all of them among
+those that are learned from: whoever scores the result on other questions scores choices that never saw them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from router.arbiter.ensemble import EXPERTS, Ensemble
-from router.arbiter.experts import BUCKETS, Meaning, Surface, Trees, Words, terms
-from router.arbiter.features import surface
-from router.arbiter.labels import Labels, learnable
+from edgewise.scripts import share_outside_latin
+from router.arbiter import calibration
+from router.arbiter.answers import groups_of, names_of, seen
+from router.arbiter.ensemble import About, Domain, Ensemble
+from router.arbiter.experts import Expert, Line, Looks, Meaning, Trees, Words, terms, weighed
+from router.arbiter.features import NAMES, surface
+from router.arbiter.labels import Labels, learnable, learnable_answers
 from router.arbiter.metrics import Floats, Ints
 
-_WORDS_STRENGTH, _MEANING_STRENGTH, _SURFACE_STRENGTH = 10.0, 10.0, 300.0
-_LANDMARKS, _SHARPNESS = 400, 1.0
 _FOLDS = 5
-_TREES, _RATE, _LEAVES = 150, 0.04, 4
+_LANDMARKS, _SHARPNESS = 400, 1.0
+_RATE, _LEAVES = 0.04, 4
+_GROWN, _TRIED = 200, 0.2  # trees of a forest; share of the features that a split may choose from
+_PULL = 1000.0  # questions' worth of belief that all experts count the same
+_FAR = 0.01
+_FOREIGN = 0.05
+
+Setting = float
+Fit = Callable[[Looks, Floats, Setting], Expert]
 
 
-@dataclass(frozen=True, slots=True)
-class Questions:
-    """Questions as the experts see them: hashed words (CSR), surface features, embeddings; one row each."""
-
-    words: Any
-    seen: Floats
-    vectors: Floats
-
-    def __len__(self) -> int:
-        return len(self.seen)
-
-    def take(self, rows: Ints) -> Questions:
-        return Questions(self.words[rows], self.seen[rows], self.vectors[rows])
-
-
-def looked_at(prompts: Sequence[str], vectors: Floats) -> Questions:
-    """`vectors` are the sentence embeddings, [prompts, dimension]."""
+def looked_at(texts: Sequence[str], rows: Sequence[Sequence[float]], vectors: Floats) -> Looks:
+    """`rows` are what is seen of each, `vectors` the sentence embeddings, [texts, dimension]."""
     from scipy.sparse import csr_matrix
 
-    rows = [terms(prompt) for prompt in prompts]
-    starts = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
-    values = np.fromiter((value for row in rows for value in row.values()), np.float64)
-    buckets = np.fromiter((bucket for row in rows for bucket in row), np.int64)
-    words = csr_matrix((values, buckets, starts), shape=(len(rows), BUCKETS))
-    return Questions(words, np.array([surface(prompt) for prompt in prompts]), np.asarray(vectors, np.float64))
+    found = [terms(text) for text in texts]
+    starts = np.concatenate(([0], np.cumsum([len(row) for row in found])))
+    values = np.fromiter((value for row in found for value in row.values()), np.float64)
+    known, columns = np.unique(np.fromiter((term for row in found for term in row), np.int64), return_inverse=True)
+    words = csr_matrix((values, columns, starts), shape=(len(found), len(known)))
+    return Looks(known, words, np.array(rows, np.float64), np.asarray(vectors, np.float64))
 
 
-def fit_words(known: Questions, gains: Floats) -> Words:
+# --- the experts; targets are [questions, 1] or [questions, weak and strong], their difference is wanted -------------
+
+
+def wanted(targets: Floats) -> Floats:
+    return np.asarray(targets[:, -1] - (targets[:, 0] if targets.shape[1] > 1 else 0.0))
+
+
+def fit_words(known: Looks, targets: Floats, strength: Setting) -> Words:
     from sklearn.linear_model import Ridge
 
-    seen_in = np.bincount(known.words.indices, minlength=BUCKETS)
-    rarity = np.where(seen_in >= 2, np.log((1 + len(known)) / (1 + seen_in)) + 1, 0.0)
-    fitted = Ridge(alpha=_WORDS_STRENGTH, solver="lsqr").fit(weighed(known.words, rarity), gains)
-    return Words(rarity, np.asarray(fitted.coef_, np.float64), float(fitted.intercept_))
+    in_texts = np.bincount(known.words.indices, minlength=len(known.terms))
+    often = np.flatnonzero(in_texts >= 2)
+    if not len(often):
+        return Words(np.array([-1]), np.zeros(1), np.zeros(1), float(wanted(targets).mean()))
+    rarity = np.log((1 + len(known)) / (1 + in_texts[often])) + 1
+    rows = weighed(known.words[:, often], rarity)
+    fitted = Ridge(alpha=strength, solver="lsqr", random_state=0).fit(rows, wanted(targets))
+    return Words(known.terms[often], rarity, np.asarray(fitted.coef_, np.float64), float(fitted.intercept_))
 
 
-def weighed(words: Any, rarity: Floats) -> Any:
-    """Rows of TF-IDF, each of length 1."""
-    from sklearn.preprocessing import normalize
-
-    return normalize(words.multiply(rarity).tocsr())
-
-
-def fit_trees(known: Questions, gains: Floats) -> Trees:
+def fit_trees(known: Looks, targets: Floats, count: Setting) -> Trees:
+    """Boosted, each on the mistakes of those before it."""
     from sklearn.ensemble import GradientBoostingRegressor
 
+    values = wanted(targets)
     fewest = int(np.clip(len(known) // 30, 10, 40))
     fitted = GradientBoostingRegressor(
-        n_estimators=_TREES, learning_rate=_RATE, max_leaf_nodes=_LEAVES, min_samples_leaf=fewest, subsample=0.7,
-        random_state=0,
-    ).fit(known.seen, gains)  # fmt: skip
+        n_estimators=int(count), learning_rate=_RATE, max_leaf_nodes=_LEAVES, min_samples_leaf=fewest, subsample=0.7,
+        max_features=0.3, random_state=0,
+    ).fit(known.seen, values)  # fmt: skip
     trees = [estimator.tree_ for estimator in fitted.estimators_[:, 0]]
+    return _joined(trees, [_RATE * tree.value[:, 0, 0] for tree in trees], float(values.mean()))
+
+
+def fit_forest(known: Looks, targets: Floats, fewest: Setting) -> Trees:
+    """Grown on both sides' quality at once, which steadies the difference."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    fitted = ExtraTreesRegressor(_GROWN, min_samples_leaf=int(fewest), max_features=_TRIED, random_state=0).fit(
+        known.seen, targets if targets.shape[1] > 1 else targets[:, 0]
+    )
+    trees = [estimator.tree_ for estimator in fitted.estimators_]
+    return _joined(trees, [wanted(tree.value[:, :, 0]) / _GROWN for tree in trees], 0.0)
+
+
+def _joined(trees: Sequence[Any], values: Sequence[Floats], bias: float) -> Trees:
     roots = np.concatenate(([0], np.cumsum([tree.node_count for tree in trees])[:-1]))
     own = [np.arange(tree.node_count) + root for tree, root in zip(trees, roots, strict=True)]
 
@@ -88,63 +107,166 @@ def fit_trees(known: Questions, gains: Floats) -> Trees:
         limit=np.concatenate([tree.threshold for tree in trees]).astype(np.float64),
         left=children("children_left"),
         right=children("children_right"),
-        value=_RATE * np.concatenate([tree.value[:, 0, 0] for tree in trees]).astype(np.float64),
+        value=np.concatenate(values).astype(np.float64),
         depth=max(tree.max_depth for tree in trees),
-        bias=float(gains.mean()),
+        bias=bias,
     )
 
 
-def fit_meaning(known: Questions, gains: Floats) -> Meaning:
-    chosen = np.random.default_rng(0).permutation(len(known))[:_LANDMARKS]
-    blank = Meaning(known.vectors[chosen].astype(np.float32), np.zeros(len(chosen)), _SHARPNESS, float(gains.mean()))
-    near = blank.nearness(known.vectors)
-    among = blank.nearness(known.vectors[chosen])
+def fit_meaning(known: Looks, targets: Floats, strength: Setting) -> Meaning:
+    values = wanted(targets)
+    landmarks = _landmarks(known.vectors)
+    blank = Meaning(landmarks, np.zeros(len(landmarks)), _SHARPNESS, float(values.mean()))
+    near, among = blank.nearness(known.vectors), blank.nearness(landmarks.astype(np.float64))
     weights = np.linalg.solve(
-        near.T @ near + _MEANING_STRENGTH * among + 1e-6 * np.eye(len(chosen)), near.T @ (gains - blank.bias)
+        near.T @ near + strength * among + 1e-6 * np.eye(len(landmarks)), near.T @ (values - blank.bias)
     )
-    return Meaning(blank.landmarks, np.asarray(weights), _SHARPNESS, blank.bias)
+    return Meaning(landmarks, np.asarray(weights), _SHARPNESS, blank.bias)
 
 
-def fit_surface(known: Questions, gains: Floats) -> Surface:
+def _landmarks(vectors: Floats) -> Any:
+    """The vectors, or where they are many the middles of so many groups of them, of length 1."""
+    from sklearn.cluster import KMeans
+
+    if len(vectors) <= _LANDMARKS:
+        return vectors.astype(np.float32)
+    grouped = KMeans(_LANDMARKS, init="random", n_init=1, max_iter=5, random_state=0).fit(vectors.astype(np.float32))
+    centres = np.asarray(grouped.cluster_centers_)
+    return (centres / np.linalg.norm(centres, axis=1, keepdims=True)).astype(np.float32)
+
+
+def fit_line(known: Looks, targets: Floats, strength: Setting) -> Line:
     from sklearn.linear_model import Ridge
 
     mean, spread = known.seen.mean(axis=0), known.seen.std(axis=0) + 1e-9
-    fitted = Ridge(alpha=_SURFACE_STRENGTH).fit((known.seen - mean) / spread, gains)
+    fitted = Ridge(alpha=strength).fit((known.seen - mean) / spread, wanted(targets))
     weights = np.asarray(fitted.coef_ / spread, np.float64)
-    return Surface(weights, float(fitted.intercept_ - weights @ mean))
+    return Line(weights, mean, float(fitted.intercept_ - weights @ mean))
 
 
-def fit_ensemble(labels: Labels, vectors: Floats, embedder: str) -> Ensemble:
-    """From graded questions and their sentence embeddings, [questions, dimension]; `embedder` is its model's hash.
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    fit: Fit
+    settings: tuple[Setting, ...]
 
-    InvalidInput where nothing can be learned.
+
+_RECIPES: Mapping[str, _Recipe] = {
+    "words": _Recipe(fit_words, (3.0, 10.0, 30.0)),
+    "trees": _Recipe(fit_trees, (75, 150)),
+    "forest": _Recipe(fit_forest, (5, 10, 20)),
+    "meaning": _Recipe(fit_meaning, (3.0, 10.0, 30.0)),
+    "line": _Recipe(fit_line, (30.0, 100.0, 300.0, 1000.0)),
+}
+OF_QUESTIONS = tuple(_RECIPES)
+OF_ANSWERS = ("trees", "forest", "meaning", "line")
+
+
+# --- the experts together ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The experts with the settings that served unseen questions best, and what they said of those."""
+
+    experts: dict[str, Expert]
+    said: Floats
+
+
+def _chosen(known: Looks, targets: Floats, names: Sequence[str], folds: Sequence[Ints]) -> _Chosen:
+    experts: dict[str, Expert] = {}
+    said: list[Floats] = []
+    values = wanted(targets)
+    for name in names:
+        recipe = _RECIPES[name]
+        tried = {setting: np.empty(len(known)) for setting in recipe.settings}
+        for held_out in folds:
+            others = np.setdiff1d(np.arange(len(known)), held_out)
+            learned, asked = known.take(others), known.take(held_out)
+            for setting, expected in tried.items():
+                expected[held_out] = recipe.fit(learned, targets[others], setting).of_all(asked)
+        best = min(tried, key=lambda setting: float(np.mean((tried[setting] - values) ** 2)))
+        experts[name] = recipe.fit(known, targets, best)
+        said.append(tried[best])
+    return _Chosen(experts, np.column_stack(said))
+
+
+def _weights(scores: Floats, values: Floats) -> Floats:
+    """How much each expert counts, [experts]: what served unseen questions best, never less than nothing.
+
+    Least squares, pulled towards experts that count the same.
+    """
+    from scipy.optimize import nnls
+
+    centred = values - values.mean()
+    together = scores.sum(axis=1)
+    even = max(1e-6, float(together @ centred / (together @ together + 1e-9)))
+    pull = np.sqrt(_PULL)
+    rows = np.vstack([scores, pull * np.eye(scores.shape[1])])
+    found, _ = nnls(rows, np.concatenate([centred, np.full(scores.shape[1], pull * even)]))
+    return np.asarray(found) / max(1e-12, float(found.sum()))
+
+
+def _scaled(chosen: _Chosen, values: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Centre, spread and weight of each expert, and the score of each question."""
+    centre, spread = chosen.said.mean(axis=0), chosen.said.std(axis=0) + 1e-9
+    scores = (chosen.said - centre) / spread
+    weights = _weights(scores, values)
+    return centre, spread, weights, scores @ weights
+
+
+def _domain(texts: Sequence[str], chosen: _Chosen, vectors: Floats) -> Domain:
+    foreign = float(np.quantile([share_outside_latin(text) for text in texts], 1 - _FAR))
+    meaning = chosen.experts.get("meaning")
+    near = meaning.nearness(vectors).max(axis=1) if isinstance(meaning, Meaning) else np.zeros(1)
+    return Domain(float(np.quantile(near, _FAR)), foreign + _FOREIGN)
+
+
+def fit_gain(labels: Labels, vectors: Floats, embedder: str, pair: str = "") -> Ensemble:
+    """The gain of the cloud, from graded questions and their sentence embeddings, [questions, dimension].
+
+    `embedder` is the hash of its model. InvalidInput where nothing can be learned.
     """
     learnable(labels)
-    known, gains = looked_at(labels.prompts, vectors), labels.outcomes.strong - labels.outcomes.weak
-    said = np.empty((len(known), len(EXPERTS)))
-    for held_out in np.array_split(np.random.default_rng(0).permutation(len(known)), _FOLDS):
-        others = np.setdiff1d(np.arange(len(known)), held_out)
-        said[held_out] = _said(_fit(known.take(others), gains[others]), known.take(held_out))
-    centre, spread = said.mean(axis=0), said.std(axis=0) + 1e-9
-    together = ((said - centre) / spread).sum(axis=1)
-    slope = max(0.0, float(together @ (gains - gains.mean()) / (together @ together + 1e-9)))
+    known = looked_at(labels.prompts, [surface(prompt) for prompt in labels.prompts], vectors)
+    targets = np.column_stack([labels.outcomes.weak, labels.outcomes.strong])
+    chosen = _chosen(known, targets, OF_QUESTIONS, _folds(len(labels)))
+    centre, spread, weights, scores = _scaled(chosen, wanted(targets))
+    fitted = calibration.slope(scores, wanted(targets))
+    expected = [fitted.of(float(score)) for score in scores]
     return Ensemble(
-        *_fit(known, gains), centre, spread, slope, float(gains.mean()), embedder, labels.digest, len(known)
-    )
+        chosen.experts, centre, spread, weights, fitted,
+        _domain(labels.prompts, chosen, vectors),
+        np.column_stack([expected, wanted(targets)]),
+        About("gain", NAMES, embedder, labels.digest, len(labels), pair=pair),
+    )  # fmt: skip
 
 
-def _fit(known: Questions, gains: Floats) -> tuple[Words, Trees, Meaning, Surface]:
-    return fit_words(known, gains), fit_trees(known, gains), fit_meaning(known, gains), fit_surface(known, gains)
+def fit_trust(labels: Labels, vectors: Floats, embedder: str, pair: str = "") -> Ensemble:
+    """P(right) of answers, from graded ones and the sentence embeddings of their texts, [answers, dimension].
+
+    Answers of one group are never held against each other. InvalidInput where nothing can be learned.
+    """
+    answers, right = labels.answers, labels.outcomes.weak
+    learnable_answers(right)
+    kinds = groups_of(answers)
+    known = looked_at(labels.prompts, [seen(answer, kinds) or () for answer in answers], vectors)
+    folds = _folds(len(answers), labels.groups)
+    chosen = _chosen(known, right[:, None], OF_ANSWERS, folds)
+    centre, spread, weights, scores = _scaled(chosen, right)
+    fitted, expected = calibration.probability(scores, right, folds)
+    texts = [f"{answer.question} {answer.text}" for answer in answers]
+    return Ensemble(
+        chosen.experts, centre, spread, weights, fitted,
+        _domain(texts, chosen, vectors),
+        np.column_stack([expected, right]),
+        About("trust", names_of(kinds), embedder, labels.digest, len(answers), kinds, pair),
+    )  # fmt: skip
 
 
-def _said(experts: tuple[Words, Trees, Meaning, Surface], asked: Questions) -> Floats:
-    """What each expert says of each question, [questions, experts]."""
-    words, trees, meaning, surface = experts
-    return np.column_stack(
-        (
-            weighed(asked.words, words.rarity) @ words.weights + words.bias,
-            [trees.of(seen) for seen in asked.seen],
-            meaning.nearness(asked.vectors) @ meaning.weights + meaning.bias,
-            asked.seen @ surface.weights + surface.bias,
-        )
-    )
+def _folds(count: int, groups: Sequence[str] = ()) -> Sequence[Ints]:
+    """Of about the same size, at random; a group stays together, where there are some in each fold."""
+    apart = [str(number) for number in range(count)]
+    names = np.array(groups if len(set(groups)) >= 2 * _FOLDS else apart)
+    unique, inverse = np.unique(names, return_inverse=True)
+    place = np.random.default_rng(0).permutation(len(unique)) % _FOLDS
+    return [rows for fold in range(_FOLDS) if len(rows := np.flatnonzero(place[inverse] == fold))]

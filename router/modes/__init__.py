@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgewise.errors import InvalidInput
 from edgewise.types import Question
-from router.desk import Desk, Outcome
+from router.desk import Desk, Foreseen, Outcome
 from router.modes import (
     agent,
     auto,
@@ -24,6 +24,7 @@ class Mode:
     """Each of `options` makes a variant, `mode+option`. A mode with `sources` can know that it does not know."""
 
     answer: Callable[[Question, Desk], Awaitable[Outcome]]
+    foresee: Callable[[Question, Desk], Awaitable[Foreseen]]
     summary: str
     options: tuple[str, ...] = ()
     sources: bool = False
@@ -33,14 +34,26 @@ _SMALL = ("rag", "long_context", "rag+long_context", "cot")
 
 MODES: dict[str, Mode] = {
     "edge_only": Mode(
-        edge_only.answer, "the small model on this device answers", ("rag", "long_context", "rag+long_context", "cot")
+        edge_only.answer,
+        edge_only.foresee,
+        "the small model on this device answers",
+        ("rag", "long_context", "rag+long_context", "cot"),
     ),
-    "cloud_only": Mode(cloud_only.answer, "the large model in the cloud answers", ("rag", "cot")),
-    "pre_arbitration": Mode(pre_arbitration.answer, "decide from the question who answers, before anything is written"),
-    "post_arbitration": Mode(post_arbitration.answer, "both answer at once, then one answer is kept", ("cascade",)),
-    "cloud_info_edge_rag": Mode(cloud_info_edge_rag.answer, "the cloud informs, the edge writes", sources=True),
-    "agent": Mode(agent.answer, "the edge works with tools, cloud information among them", sources=True),
-    "auto": Mode(auto.answer, "picks a mode for the question", sources=True),
+    "cloud_only": Mode(cloud_only.answer, cloud_only.foresee, "the large model in the cloud answers", ("rag", "cot")),
+    "pre_arbitration": Mode(
+        pre_arbitration.answer,
+        pre_arbitration.foresee,
+        "decide from the question who answers, before anything is written",
+        ("cascade",),
+    ),
+    "post_arbitration": Mode(
+        post_arbitration.answer, post_arbitration.foresee, "both answer at once, then one answer is kept", ("cascade",)
+    ),
+    "cloud_info_edge_rag": Mode(
+        cloud_info_edge_rag.answer, cloud_info_edge_rag.foresee, "the cloud informs, the edge writes", sources=True
+    ),
+    "agent": Mode(agent.answer, agent.foresee, "the edge works with tools, cloud information among them", sources=True),
+    "auto": Mode(auto.answer, auto.foresee, "picks a mode for the question", sources=True),
 }
 
 

@@ -12,7 +12,7 @@ import operator
 
 from edgewise.types import Findings, Passage, Question, Text
 from router import prompts
-from router.desk import Desk, Outcome, question_text, step
+from router.desk import Desk, Foreseen, Outcome, question_text, step
 from router.grounding import answer_from
 from router.sources import distinct
 from router.tools import ANSWER, LOOK_UPS, PURPOSES, TOOLS
@@ -44,6 +44,10 @@ async def answer(question: Question, desk: Desk) -> Outcome:
         await desk.step(step("stop", over if open_tools and over else "every tool was used"))
     outcome = await answer_from(question, Findings(passages=passages), desk, facts)
     return outcome.but(degraded=True, reason=without) if without else outcome
+
+
+async def foresee(_: Question, __: Desk) -> Foreseen:
+    return Foreseen("edge", "the edge works with its tools, the cloud's information among them, and writes the answer")
 
 
 async def _choose(question: Question, names: list[str], notes: list[Text], desk: Desk) -> str:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgewise.types import Question
-from router.desk import Desk, Outcome, step
+from router.desk import Desk, Foreseen, Outcome, step
 from router.grounding import answer_from
 from router.modes import post_arbitration
-from router.sources import from_both, is_answerable
+from router.sources import from_both, from_here, is_answerable
 
 
 async def answer(question: Question, desk: Desk) -> Outcome:
@@ -29,3 +29,13 @@ async def answer(question: Question, desk: Desk) -> Outcome:
         outcome = await post_arbitration.answer(question, replace(desk, options=frozenset({"cascade"})))
     outcome = replace(outcome, mode=mode)
     return outcome.but(degraded=True, reason=gathered.without) if gathered.without else outcome
+
+
+async def foresee(question: Question, desk: Desk) -> Foreseen:
+    """By what the device knows; the cloud's corpora may know more, and are not asked."""
+    findings = await from_here(question, desk)
+    score, threshold = findings.answerable or 0.0, desk.settings.answerable
+    if is_answerable(findings, desk.settings):
+        return Foreseen("edge", "as cloud_info_edge_rag: this device knows something relevant", score, threshold)
+    words = "as post_arbitration+cascade, unless the cloud's corpora know something relevant"
+    return Foreseen(None, words, score, threshold)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edgewise.types import Grounding, Privacy, Question
 from router import prompts
-from router.desk import Desk, Outcome
+from router.desk import Desk, Foreseen, Outcome
 from router.grounding import answer_from
 from router.sources import from_both
 
@@ -20,3 +20,7 @@ async def answer(question: Question, desk: Desk) -> Outcome:
         return await answer_from(question, findings, desk, writer=desk.cloud)
     draft = await desk.cloud.write(prompts.closed_book(question, step_by_step="cot" in desk.options))
     return Outcome(draft, Grounding.OWN_KNOWLEDGE)
+
+
+async def foresee(_: Question, __: Desk) -> Foreseen:
+    return Foreseen("cloud", "the cloud answers, whatever the question")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edgewise.types import Grounding, Question
 from router import prompts
-from router.desk import Desk, Outcome
+from router.desk import Desk, Foreseen, Outcome
 from router.grounding import answer_from, answer_from_document
 from router.sources import from_here
 
@@ -17,7 +17,10 @@ async def answer(question: Question, desk: Desk) -> Outcome:
         return await answer_from_document(question, desk, with_sentences="rag" in desk.options)
     if "rag" in desk.options:
         return await answer_from(question, await from_here(question, desk), desk)
-    draft = await desk.edge.write(prompts.closed_book(question, step_by_step="cot" in desk.options))
-    return Outcome(
-        draft, Grounding.OWN_KNOWLEDGE, confidence=desk.trust.of(question.text, draft.text.value, draft.logprobs)
-    )
+    prompt = prompts.closed_book(question, step_by_step="cot" in desk.options)
+    draft = await desk.edge.write(prompt)
+    return Outcome(draft, Grounding.OWN_KNOWLEDGE, confidence=await desk.trust(question, draft, prompt))
+
+
+async def foresee(_: Question, __: Desk) -> Foreseen:
+    return Foreseen("edge", "the edge answers, whatever the question")

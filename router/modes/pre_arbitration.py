@@ -1,29 +1,72 @@
-"""Decide before generating: the predicted gain of the cloud over the edge on this question chooses who answers."""
+"""Decide before generating: the expected gain of the cloud over the edge on this question chooses who answers.
+
+With `+cascade` the edge is given a chance: a draft is written wherever it may well be good enough, and judged as in
+post_arbitration+cascade; the cloud is asked at once only where that is hopeless.
+"""
 
 from __future__ import annotations
 
-from edgewise.types import Grounding, Question
+from edgewise.types import Author, Grounding, Prompt, Question
 from router import prompts
-from router.desk import CLOUD_CANNOT, Desk, Outcome, step
+from router.arbiter.ensemble import Expected
+from router.arbiter.rules import Verdict
+from router.desk import CLOUD_CANNOT, Desk, Foreseen, Outcome, step
+from router.modes import post_arbitration
 
 
 async def answer(question: Question, desk: Desk) -> Outcome:
-    estimate = desk.gain.estimate(question.text)
-    to_cloud = estimate.gain >= desk.settings.gain_threshold
-    numbers = {"gain": estimate.gain, "threshold": desk.settings.gain_threshold, **estimate.contributions}
-    await desk.step(step("decide", f"the {'cloud' if to_cloud else 'edge'} answers", None, numbers))
     prompt = prompts.closed_book(question)
-    if to_cloud:
-        try:
-            return Outcome(await desk.cloud.write(prompt), Grounding.OWN_KNOWLEDGE, confidence=estimate.gain)
-        except CLOUD_CANNOT as error:
-            outcome = await _on_the_edge(question, desk)
-            return outcome.but(degraded=True, reason=error.message)
-    return await _on_the_edge(question, desk)
+    expected = await desk.gain(question)
+    try:
+        if "cascade" in desk.options and not await _is_hopeless(expected, prompt, desk):
+            return await _with_a_draft(question, prompt, expected, desk)
+        verdict = await desk.decided(desk.arbiter.gains, expected.value, prompt, familiar=expected.familiar)
+        numbers = {"gain": expected.value, "threshold": verdict.threshold, **expected.parts}
+        await desk.step(step("decide", _in_words(expected, verdict), None, numbers))
+        if verdict.to_cloud:
+            return Outcome(await desk.ask_cloud(desk.arbiter.gains, verdict, prompt), Grounding.OWN_KNOWLEDGE)
+    except CLOUD_CANNOT as error:
+        return (await _on_the_edge(question, prompt, desk)).but(degraded=True, reason=error.message)
+    return await _on_the_edge(question, prompt, desk)
 
 
-async def _on_the_edge(question: Question, desk: Desk) -> Outcome:
-    draft = await desk.edge.write(prompts.closed_book(question))
-    return Outcome(
-        draft, Grounding.OWN_KNOWLEDGE, confidence=desk.trust.of(question.text, draft.text.value, draft.logprobs)
-    )
+async def _with_a_draft(question: Question, prompt: Prompt, expected: Expected, desk: Desk) -> Outcome:
+    draft = await desk.edge.write(prompt)
+    trust = await desk.trust(question, draft, prompt)
+    written = post_arbitration.Written(draft, trust, desk.arbiter.both.after(expected.value, trust))
+    return await post_arbitration.judged(written, desk.arbiter.gains, prompt, desk)
+
+
+async def foresee(question: Question, desk: Desk) -> Foreseen:
+    prompt, expected = prompts.closed_book(question), await desk.gain(question)
+    reasons = desk.arbiter.reasons(question.text, expected)
+    verdict = await desk.foreseen(desk.arbiter.gains, expected.value, prompt, familiar=expected.familiar)
+
+    def foreseen(author: Author | None, words: str) -> Foreseen:
+        return Foreseen(author, words, expected.value, verdict.threshold, expected.familiar, reasons)
+
+    if "cascade" not in desk.options:
+        return foreseen("cloud" if verdict.to_cloud else "edge", _in_words(expected, verdict))
+    if await _is_hopeless(expected, prompt, desk):
+        return foreseen("cloud", "the cloud answers at once: a draft of the edge is hopeless")
+    return foreseen(None, "the edge writes a draft, which decides whether the cloud is asked")
+
+
+async def _is_hopeless(expected: Expected, prompt: Prompt, desk: Desk) -> bool:
+    """Whether a draft of the edge is expected to save less than it costs."""
+    wanted = await desk.foreseen(desk.arbiter.gains, expected.value, prompt, familiar=expected.familiar)
+    draft_is_worth = desk.arbiter.both.worth(expected.value, wanted.threshold)
+    hopeless = draft_is_worth < desk.settings.edge_price
+    numbers = {"gain": expected.value, "threshold": wanted.threshold, "draft is worth": draft_is_worth}
+    await desk.step(step("weigh a draft", "hopeless" if hopeless else "worth writing", None, numbers))
+    return hopeless
+
+
+def _in_words(expected: Expected, verdict: Verdict) -> str:
+    unlike = "" if expected.familiar else ", a question unlike all that was learned from"
+    return f"the {'cloud' if verdict.to_cloud else 'edge'} answers{unlike}"
+
+
+async def _on_the_edge(question: Question, prompt: Prompt, desk: Desk) -> Outcome:
+    draft = await desk.edge.write(prompt)
+    return Outcome(draft, Grounding.OWN_KNOWLEDGE, confidence=await desk.trust(question, draft, prompt))

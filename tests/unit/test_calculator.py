@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.tools.calculator import evaluate
+from router.arithmetic import evaluate
 
 
 @pytest.mark.parametrize(

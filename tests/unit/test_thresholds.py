@@ -131,7 +131,8 @@ def test_the_mean_is_never_above_the_ceiling_and_the_money_is_used_where_it_gain
     pacer, gained, called = Pacer(ceiling), 0.0, 0
     for gain, cost in zip(gains, costs, strict=True):
         goes = pacer.allows(gain, cost)
-        pacer.spent(cost if goes else 0.0)
+        if goes:
+            pacer.spent(cost, cost)
         gained += gain * goes
         called += goes
         assert pacer.mean_usd <= ceiling * 1.005

@@ -150,6 +150,59 @@ class AskResponse(_message.Message):
     done: Done
     def __init__(self, token: _Optional[_Union[Token, _Mapping]] = ..., step: _Optional[_Union[Step, _Mapping]] = ..., citations: _Optional[_Union[Citations, _Mapping]] = ..., retraction: _Optional[_Union[Retraction, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ...) -> None: ...
 
+class ExplainRequest(_message.Message):
+    __slots__ = ("question",)
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    question: AskRequest
+    def __init__(self, question: _Optional[_Union[AskRequest, _Mapping]] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("mode", "author", "decision", "score", "threshold", "familiar", "contributions", "most_usd", "expected_usd", "expected_s", "answers_before", "cost_basis", "leaves", "leaves_reason", "policy_version")
+    class ContributionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    FAMILIAR_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    MOST_USD_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_USD_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_S_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    COST_BASIS_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_REASON_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    mode: str
+    author: str
+    decision: str
+    score: float
+    threshold: float
+    familiar: bool
+    contributions: _containers.ScalarMap[str, float]
+    most_usd: float
+    expected_usd: float
+    expected_s: float
+    answers_before: int
+    cost_basis: _types_pb2.CostBasis
+    leaves: bool
+    leaves_reason: str
+    policy_version: str
+    def __init__(self, mode: _Optional[str] = ..., author: _Optional[str] = ..., decision: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., familiar: bool = ..., contributions: _Optional[_Mapping[str, float]] = ..., most_usd: _Optional[float] = ..., expected_usd: _Optional[float] = ..., expected_s: _Optional[float] = ..., answers_before: _Optional[int] = ..., cost_basis: _Optional[_Union[_types_pb2.CostBasis, str]] = ..., leaves: bool = ..., leaves_reason: _Optional[str] = ..., policy_version: _Optional[str] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("explanation",)
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
+    explanation: Explanation
+    def __init__(self, explanation: _Optional[_Union[Explanation, _Mapping]] = ...) -> None: ...
+
 class ModeInfo(_message.Message):
     __slots__ = ("name", "summary", "options", "is_default")
     NAME_FIELD_NUMBER: _ClassVar[int]

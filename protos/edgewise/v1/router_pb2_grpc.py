@@ -40,6 +40,11 @@ class RouterServiceStub(object):
                 request_serializer=edgewise_dot_v1_dot_router__pb2.AskRequest.SerializeToString,
                 response_deserializer=edgewise_dot_v1_dot_router__pb2.AskResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/edgewise.v1.RouterService/Explain',
+                request_serializer=edgewise_dot_v1_dot_router__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=edgewise_dot_v1_dot_router__pb2.ExplainResponse.FromString,
+                _registered_method=True)
         self.ListModes = channel.unary_unary(
                 '/edgewise.v1.RouterService/ListModes',
                 request_serializer=edgewise_dot_v1_dot_router__pb2.ListModesRequest.SerializeToString,
@@ -68,6 +73,13 @@ class RouterServiceServicer(object):
 
     def Ask(self, request, context):
         """One question; the events of its answer. Exactly one `done`, or an error status, ends the stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """What would happen to a question, and why. Nothing is generated, and nothing of it is sent to the cloud.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,6 +116,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.Ask,
                     request_deserializer=edgewise_dot_v1_dot_router__pb2.AskRequest.FromString,
                     response_serializer=edgewise_dot_v1_dot_router__pb2.AskResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=edgewise_dot_v1_dot_router__pb2.ExplainRequest.FromString,
+                    response_serializer=edgewise_dot_v1_dot_router__pb2.ExplainResponse.SerializeToString,
             ),
             'ListModes': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModes,
@@ -154,6 +171,33 @@ class RouterService(object):
             '/edgewise.v1.RouterService/Ask',
             edgewise_dot_v1_dot_router__pb2.AskRequest.SerializeToString,
             edgewise_dot_v1_dot_router__pb2.AskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgewise.v1.RouterService/Explain',
+            edgewise_dot_v1_dot_router__pb2.ExplainRequest.SerializeToString,
+            edgewise_dot_v1_dot_router__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

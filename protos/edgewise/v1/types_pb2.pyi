@@ -255,7 +255,7 @@ class Reading(_message.Message):
     def __init__(self, sentences: _Optional[_Iterable[_Union[Quote, _Mapping]]] = ..., answers: _Optional[_Iterable[_Union[Quote, _Mapping]]] = ...) -> None: ...
 
 class SideStatus(_message.Message):
-    __slots__ = ("ready", "model", "model_hash", "label", "context_tokens", "parameters", "documents", "passages", "queued", "usd_per_mtok_prompt", "usd_per_mtok_completion", "cost_basis", "reason", "running", "capabilities", "adapter", "adapters", "restarts", "max_document_bytes", "usd_per_fetch")
+    __slots__ = ("ready", "model", "model_hash", "label", "context_tokens", "parameters", "documents", "passages", "queued", "usd_per_mtok_prompt", "usd_per_mtok_completion", "cost_basis", "reason", "running", "capabilities", "adapter", "adapters", "restarts", "max_document_bytes", "usd_per_fetch", "embedder_hash")
     READY_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -276,6 +276,7 @@ class SideStatus(_message.Message):
     RESTARTS_FIELD_NUMBER: _ClassVar[int]
     MAX_DOCUMENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     USD_PER_FETCH_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDER_HASH_FIELD_NUMBER: _ClassVar[int]
     ready: bool
     model: str
     model_hash: str
@@ -296,4 +297,5 @@ class SideStatus(_message.Message):
     restarts: int
     max_document_bytes: int
     usd_per_fetch: float
-    def __init__(self, ready: bool = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., label: _Optional[str] = ..., context_tokens: _Optional[int] = ..., parameters: _Optional[float] = ..., documents: _Optional[int] = ..., passages: _Optional[int] = ..., queued: _Optional[int] = ..., usd_per_mtok_prompt: _Optional[float] = ..., usd_per_mtok_completion: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., reason: _Optional[str] = ..., running: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., adapter: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., restarts: _Optional[int] = ..., max_document_bytes: _Optional[int] = ..., usd_per_fetch: _Optional[float] = ...) -> None: ...
+    embedder_hash: str
+    def __init__(self, ready: bool = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., label: _Optional[str] = ..., context_tokens: _Optional[int] = ..., parameters: _Optional[float] = ..., documents: _Optional[int] = ..., passages: _Optional[int] = ..., queued: _Optional[int] = ..., usd_per_mtok_prompt: _Optional[float] = ..., usd_per_mtok_completion: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., reason: _Optional[str] = ..., running: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., adapter: _Optional[str] = ..., adapters: _Optional[_Iterable[str]] = ..., restarts: _Optional[int] = ..., max_document_bytes: _Optional[int] = ..., usd_per_fetch: _Optional[float] = ..., embedder_hash: _Optional[str] = ...) -> None: ...

@@ -51,8 +51,8 @@ def across(known: Known, routers: Mapping[str, Router], splits: int) -> list[Row
         {
             "router": name,
             "splits": splits,
-            "apgr": _row(_mean(np.array(values))),
-            "minus_length": _row(_mean(np.array(values) - by_length)),
+            "apgr": row(_mean(np.array(values))),
+            "minus_length": row(_mean(np.array(values) - by_length)),
         }
         for name, values in areas.items()
     ]
@@ -70,11 +70,11 @@ def rows(scores: Mapping[str, Floats], outcomes: Outcomes, resamples: int) -> li
         {
             "router": name,
             "n": len(outcomes),
-            "apgr": _row(difference(mine, None, outcomes, resamples)),
+            "apgr": row(difference(mine, None, outcomes, resamples)),
             "cpt50": cpt(mine, outcomes, 0.5),
             "cpt80": cpt(mine, outcomes, 0.8),
             "against": best,
-            "difference": _row(difference(mine, scores[best], outcomes, resamples)),
+            "difference": row(difference(mine, scores[best], outcomes, resamples)),
         }
         for name, mine in scores.items()
     ]
@@ -90,7 +90,7 @@ def difference(mine: Floats, other: Floats | None, outcomes: Outcomes, resamples
     return bootstrap(of, len(outcomes), resamples)
 
 
-def _row(interval: Interval) -> dict[str, float]:
+def row(interval: Interval) -> dict[str, float]:
     return {"value": interval.value, "lo": interval.lo, "hi": interval.hi}
 
 

@@ -1,14 +1,11 @@
-"""After an answer was written: how far to trust it, and whether two answers say the same."""
+"""Which words two texts share: whether two answers say the same, and whether sources support one."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-
-from edgewise.scripts import mostly_latin
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 # fmt: off
@@ -20,28 +17,6 @@ _EMPTY_WORDS = frozenset({
     "how", "answer", "question",
 })
 # fmt: on
-
-
-class TrustModel:
-    """P(correct) of an edge answer from the mean log-probability of its tokens, by Platt's sigmoid.
-
-    The mean alone separates right from wrong short answers of the default edge model with an AUROC of 0.79. Slope and
-    offset were fitted by `tests/bench/trust.py` on 170 closed-book questions in English, 32 % of them answered right.
-    """
-
-    version = "logprob-2"
-    _SLOPE = 5.06
-    _OFFSET = 2.68
-
-    def of(self, question: str, answer: str, logprobs: Sequence[float]) -> float | None:
-        """None when nothing is known: the side gives no log-probabilities, or the script is not that of the fit.
-
-        A Chinese character is up to three tokens to a model of English, the last of them sure whatever it says.
-        """
-        if not logprobs or not mostly_latin(f"{question} {answer}"):
-            return None
-        logit = self._SLOPE * sum(logprobs) / len(logprobs) + self._OFFSET
-        return 1 / (1 + math.exp(-logit))
 
 
 def agreement(one: str, other: str) -> float:

@@ -1,0 +1,166 @@
+"""What a router decides with: the trained ensembles of a device, else those that it came with, and its thresholds."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgewise.errors import NotReady
+from router.arbiter.answers import Answer, names_of, seen
+from router.arbiter.cascade import SUPPOSED, Both
+from router.arbiter.ensemble import Ensemble, Expected
+from router.arbiter.features import NAMES, surface
+from router.arbiter.metrics import Floats
+from router.arbiter.rules import AtLeast, Paced, Rule, WorthIt
+from router.arbiter.thresholds import by_share, guaranteed
+from router.config import RouterSettings
+
+ARBITER = "arbiter"
+"""Where a data directory has what was trained for it."""
+GAIN, TRUST, TRUST_OF_SAMPLES, BOTH = "gain.npz", "trust.npz", "trust_of_samples.npz", "both.json"
+_SHIPPED = Path(__file__).parent / "shipped"
+_LOOKED_AT = 20_000  # characters: what decides about a longer text stands at its beginning
+_SHOWN = 6
+_NOTHING: Floats = np.empty(0)
+
+Embed = Callable[[str], Awaitable[Sequence[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """`own` were trained on this device: they are never used with another embedder than theirs."""
+
+    gain: Ensemble
+    trust: Ensemble
+    trust_of_samples: Ensemble | None = None
+    both: Both = SUPPOSED
+    own: frozenset[str] = frozenset()
+
+    @staticmethod
+    def open(directory: Path | None = None) -> Models:
+        """Those in the directory, the shipped ones in place of what is not there. InvalidInput if one is damaged."""
+        found: dict[str, Ensemble] = {}
+        own: set[str] = set()
+        for name, kind in ((GAIN, "gain"), (TRUST, "trust"), (TRUST_OF_SAMPLES, "trust")):
+            is_own = directory is not None and (directory / name).exists()
+            path = directory / name if directory is not None and is_own else _SHIPPED / name
+            ensemble = Ensemble.load(path, kind)
+            ensemble.check(NAMES if kind == "gain" else names_of(ensemble.about.groups), path)
+            found[name] = ensemble
+            own |= {name} if is_own else set()
+        if TRUST in own and TRUST_OF_SAMPLES not in own:
+            del found[TRUST_OF_SAMPLES]  # what was trained on other answers must not overrule what knows these
+        both = Both.load(directory / BOTH) if directory is not None and (directory / BOTH).exists() else SUPPOSED
+        return Models(found[GAIN], found[TRUST], found.get(TRUST_OF_SAMPLES), both, frozenset(own))
+
+
+class Arbiter:
+    """`gains` and `doubts` decide whether the cloud is worth asking: before an answer is written, and after.
+
+    An answer that is trusted at least `keeps_from` stays when the cloud has answered, too.
+    """
+
+    def __init__(self, models: Models, settings: RouterSettings) -> None:
+        self._models = models
+        self.both = models.both
+        if settings.samples and models.trust_of_samples is None:
+            raise NotReady(
+                "router.samples is set, but trust was trained on answers without samples; train it on a record that "
+                "has some (edgewise train post), or unset router.samples"
+            )
+        self._trust = models.trust_of_samples if settings.samples and models.trust_of_samples else models.trust
+        self.keeps_from, self.keeps_because = _keeps_from(settings, self._trust)
+        doubts_from = math.nextafter(1 - self.keeps_from, math.inf)
+        paced = Paced(settings.usd_per_question) if settings.usd_per_question is not None else None
+        self.gains = paced or _rule(
+            settings, models.gain.held_out[:, 0], AtLeast(settings.gain_threshold, settings.unfamiliar_gain_threshold)
+        )
+        self.doubts = paced or _rule(settings, 1 - self._trust.held_out[:, 0], AtLeast(doubts_from, doubts_from))
+
+    @property
+    def doubted(self) -> float:
+        """The share of the graded answers that were trusted less than is wanted."""
+        return float(np.mean(self._trust.held_out[:, 0] < self.keeps_from))
+
+    @property
+    def version(self) -> str:
+        return f"{self._models.gain.version} {self._trust.version}"
+
+    async def gain(self, question: str, embed: Embed, embedder: str | None) -> Expected:
+        """What the cloud is expected to be better by; what can be said without the embedding is said meanwhile.
+
+        NotReady where the arbiter was trained with another embedder than the edge has.
+        """
+        self._check(GAIN, self._models.gain, embedder)
+        text = question[:_LOOKED_AT]
+        return await _expected(self._models.gain, text, lambda: surface(text), _Embedded(question, embed, embedder))
+
+    async def trust(self, answer: Answer, embed: Embed, embedder: str | None) -> float | None:
+        """The probability that an answer is right; None where nothing can be told.
+
+        That is an answer without what trust was learned from (the log-probabilities of its tokens, say), or one in a
+        script that it was not.
+        """
+        self._check(TRUST, self._trust, embedder)
+        values = seen(answer, self._trust.about.groups)
+        if values is None:
+            return None
+        text = f"{answer.question} {answer.text}"[:_LOOKED_AT]
+        found = await _expected(self._trust, text, lambda: values, _Embedded(answer.text, embed, embedder))
+        return found.value if found.familiar else None
+
+    def reasons(self, question: str, expected: Expected) -> dict[str, float]:
+        """What each expert adds to the gain, and the features that add most to it or take most away."""
+        ensemble = self._models.gain
+        return expected.parts | ensemble.strongest(np.array(surface(question[:_LOOKED_AT])), _SHOWN)
+
+    def _check(self, name: str, ensemble: Ensemble, embedder: str | None) -> None:
+        if name in self._models.own and ensemble.about.embedder != embedder:
+            raise NotReady(
+                f"the arbiter of this device was trained with another embedder (edge.embedder) than the edge has now; "
+                f"train it again (edgewise train {'pre' if name == GAIN else 'post'}), or delete {name}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Embedded:
+    """A text whose embedding is wanted, and the hash of the embedder."""
+
+    text: str
+    embed: Embed
+    embedder: str | None
+
+
+async def _expected(ensemble: Ensemble, text: str, see: Callable[[], Sequence[float]], wanted: _Embedded) -> Expected:
+    """What can be said without the embedding is said while it is made."""
+    if "meaning" not in ensemble.experts or ensemble.about.embedder != wanted.embedder or not wanted.text.strip():
+        return ensemble.of(text, np.array(see()), _NOTHING)
+    asking = asyncio.ensure_future(wanted.embed(wanted.text))
+    await asyncio.sleep(0)  # what takes longest goes out first
+    begun = ensemble.begin(text, np.array(see()))
+    return ensemble.finish(begun, np.asarray(await asking))
+
+
+def _rule(settings: RouterSettings, gains: Floats, otherwise: Rule) -> Rule:
+    if settings.usd_per_error is not None:
+        return WorthIt(settings.usd_per_error)
+    if settings.cloud_share is not None:
+        threshold = by_share(gains, settings.cloud_share)
+        return AtLeast(threshold, min(threshold, settings.unfamiliar_gain_threshold))
+    return otherwise
+
+
+def _keeps_from(settings: RouterSettings, trust: Ensemble) -> tuple[float, str]:
+    """The trust from which an answer stays, and the setting that says so."""
+    if settings.wrong_at_most is None:
+        return settings.trust_threshold, "router.trust_threshold"
+    expected, right = trust.held_out.T
+    promise = guaranteed(expected, right, settings.wrong_at_most, 1 - settings.confidence)
+    if promise is None:
+        return math.inf, "router.wrong_at_most, which no threshold can promise"
+    return promise.threshold, "router.wrong_at_most"
