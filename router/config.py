@@ -44,7 +44,7 @@ class RouterSettings(Section):
         default=0.03, ge=0, le=1, description="Probability of being relevant below which a passage is left out."
     )
     gain_threshold: float = Field(
-        default=0.15,
+        default=0.5,
         ge=-1,
         le=1,
         description="pre_arbitration asks the cloud where it is expected to be right so much more often.",

@@ -20,6 +20,7 @@ from router.arbiter.experts import Expert, Line, Look, Meaning
 from router.arbiter.metrics import Floats
 
 _FORMAT = 2
+_NARROW = ("landmarks",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +161,14 @@ def _again(kind: str) -> str:
     return f"train it again: edgewise train {'pre' if kind == 'gain' else 'post'}"
 
 
+_SMALL = {np.dtype(np.float64): np.dtype(np.float32), np.dtype(np.int64): np.dtype(np.uint32)}
+_WIDE = {small: wide for wide, small in _SMALL.items()}
+
+
 def _small(value: Any) -> Any:
-    """Single precision is enough for what was learned; whole numbers and texts stay."""
+    """Half the bits are enough for what was learned; single numbers stay as they are."""
     array = np.asarray(value)
-    return array.astype(np.float32) if array.dtype == np.float64 and array.ndim else array
+    return array.astype(_SMALL.get(array.dtype, array.dtype)) if array.ndim else array
 
 
 def _restored(about: dict[str, Any], arrays: dict[str, Any]) -> Ensemble:
@@ -182,10 +187,6 @@ def _of(name: str, arrays: dict[str, Any]) -> dict[str, Any]:
     """The fields of a part: arrays, and numbers where they have no dimension."""
     found = {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
     return {
-        key: array.item()
-        if array.ndim == 0
-        else array.astype(np.float64)
-        if array.dtype == np.float32 and key != "landmarks"
-        else array
+        key: array.item() if not array.ndim else array if key in _NARROW else array.astype(_WIDE[array.dtype])
         for key, array in found.items()
     }

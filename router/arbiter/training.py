@@ -24,7 +24,7 @@ from router.arbiter.metrics import Floats, Ints
 _FOLDS = 5
 _LANDMARKS, _SHARPNESS = 400, 1.0
 _RATE, _LEAVES = 0.04, 4
-_GROWN, _TRIED = 200, 0.2  # trees of a forest; share of the features that a split may choose from
+_GROWN, _ENDS, _TRIED = 200, 100, 0.2  # trees of a forest, leaves of each, and the features that a split chooses from
 _PULL = 1000.0  # questions' worth of belief that all experts count the same
 _FAR = 0.01
 _FOREIGN = 0.05
@@ -58,7 +58,7 @@ def fit_words(known: Looks, targets: Floats, strength: Setting) -> Words:
     in_texts = np.bincount(known.words.indices, minlength=len(known.terms))
     often = np.flatnonzero(in_texts >= 2)
     if not len(often):
-        return Words(np.array([-1]), np.zeros(1), np.zeros(1), float(wanted(targets).mean()))
+        return Words(np.zeros(1, np.int64), np.zeros(1), np.zeros(1), float(wanted(targets).mean()))
     rarity = np.log((1 + len(known)) / (1 + in_texts[often])) + 1
     rows = weighed(known.words[:, often], rarity)
     fitted = Ridge(alpha=strength, solver="lsqr", random_state=0).fit(rows, wanted(targets))
@@ -83,9 +83,9 @@ def fit_forest(known: Looks, targets: Floats, fewest: Setting) -> Trees:
     """Grown on both sides' quality at once, which steadies the difference."""
     from sklearn.ensemble import ExtraTreesRegressor
 
-    fitted = ExtraTreesRegressor(_GROWN, min_samples_leaf=int(fewest), max_features=_TRIED, random_state=0).fit(
-        known.seen, targets if targets.shape[1] > 1 else targets[:, 0]
-    )
+    fitted = ExtraTreesRegressor(
+        _GROWN, min_samples_leaf=int(fewest), max_leaf_nodes=_ENDS, max_features=_TRIED, random_state=0
+    ).fit(known.seen, targets if targets.shape[1] > 1 else targets[:, 0])
     trees = [estimator.tree_ for estimator in fitted.estimators_]
     return _joined(trees, [wanted(tree.value[:, :, 0]) / _GROWN for tree in trees], 0.0)
 

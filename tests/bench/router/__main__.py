@@ -24,14 +24,14 @@ from edge.embedder import EMBEDDERS, Embedder
 from edge.models import MINILM
 from edgewise.errors import InvalidInput
 from router.arbiter.features import surface
-from router.arbiter.labels import FOR_GAIN, FOR_TRUST, Labels
+from router.arbiter.labels import FOR_GAIN, Labels
 from router.arbiter.metrics import Floats
 from router.arbiter.training import fit_gain
 from tests.bench import results
 from tests.bench.router import post, speed
 from tests.bench.router.baselines import BASELINES, Known, Router, folds
 from tests.bench.router.post import JUDGES, Written
-from tests.bench.router.record import KEPT
+from tests.bench.router.record import KEPT, graded
 from tests.bench.router.sets import labels, openai, pareto
 from tests.bench.router.tables import Row, across, crossed, few, rows
 from tests.bench.router.vectors import embedded
@@ -94,7 +94,7 @@ class Bench:
         yield "cascade_gsm8k", post.spending(written, _RATIOS, self._resamples)
         yield "cascade_openai", post.spending(self.written(openai(sizes)), _RATIOS, self._resamples)
         if record.exists():
-            kept = self.written(labels([record], FOR_TRUST))
+            kept = self.written(graded(record))
             sets = [json.loads(line)["set"] for line in record.read_text(encoding="utf-8").split("\n") if line]
             yield "edge_trust", post.calibration(kept, sets, self._resamples)
         yield "speed", speed.measured(self._embedder, mmlu)

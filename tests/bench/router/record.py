@@ -13,7 +13,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +21,7 @@ from edge import models
 from edge.llama.engine import LlamaEngine
 from edgewise.types import Chunk, Options, Question, Sampling, Text
 from router import prompts
+from router.arbiter.labels import FOR_TRUST, Labels, read_labels
 from router.compare.questions import read_questions
 from router.compare.scorers import Key, contains
 from router.config import RouterSettings
@@ -104,6 +105,13 @@ def recorded(path: Path = KEPT) -> list[Row]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def graded(path: Path = KEPT) -> Labels:
+    """The record, its questions in small letters: NQ-open's are, and no set is to be told by its capitals."""
+    found = read_labels([path], FOR_TRUST)
+    answers = tuple(replace(answer, question=answer.question.lower()) for answer in found.answers)
+    return replace(found, prompts=tuple(answer.question for answer in answers), answers=answers)
 
 
 async def _record(asked: Sequence[Asked], samples: int, file: TextIO) -> None:
