@@ -80,11 +80,12 @@ class Outcome:
 class Foreseen:
     """What a mode would do with a question, found out without generating and without the cloud.
 
-    The fields are those of `Explanation`.
+    `asks_cloud` is whether the cloud may come to see the question; the other fields are those of `Explanation`.
     """
 
     author: Author | None
     decision: str
+    asks_cloud: bool = True
     score: float | None = None
     threshold: float | None = None
     familiar: bool = True

@@ -80,8 +80,8 @@ async def explained(question: Question, desk: Desk, policy: Policy, log: Log, cl
         expected_s=before.seconds,
         answers_before=before.count,
         cost_basis=cloud.cost_basis,
-        leaves=held is None and foreseen.author != "edge",
-        leaves_reason=held or "",
+        leaves=held is None and foreseen.asks_cloud,
+        leaves_reason=held or ("" if foreseen.asks_cloud else "nobody asks the cloud"),
         policy_version=desk.arbiter.version,
     )
 

@@ -18,6 +18,7 @@ from router.modes import MODES
 from router.privacy import Policy
 from router.server import service
 from router.service import Router
+from tests.arbiters import an_arbiter
 from tests.sides import SURE, FakeCloud, FakeEdge, Say, passage
 
 Way = Literal["in process", "over gRPC"]
@@ -149,7 +150,7 @@ async def place(
         await exits.enter_async_context(asyncio.timeout(20))
         records = await Log.open(log_url(directory))
         exits.push_async_callback(records.close)
-        router = Router(edge, cloud, records, Policy(unknown), settings)
+        router = Router(edge, cloud, records, Policy(unknown), settings, arbiter=an_arbiter(settings))
         exits.push_async_callback(router.close)
         client, address = None, ""
         if way == "over gRPC":

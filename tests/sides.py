@@ -95,7 +95,8 @@ class _Fake:
                     await self._trouble(say)
                 if word:
                     self.tokens += 1
-                    yield Chunk(text=word, logprobs=() if say.logprob is None else (say.logprob,))
+                    known = () if say.logprob is None else (say.logprob,)
+                    yield Chunk(text=word, logprobs=known, entropies=known, margins=known)
             if not say.never_ends:
                 yield self._completion(prompt, len(say.words))
         except (asyncio.CancelledError, GeneratorExit):

@@ -15,7 +15,7 @@ import numpy as np
 from edgewise.errors import InvalidInput, NotFound
 from edgewise.scripts import share_outside_latin
 from router.arbiter import calibration, experts
-from router.arbiter.calibration import Calibration
+from router.arbiter.calibration import Calibration, Slope
 from router.arbiter.experts import Expert, Line, Look, Meaning
 from router.arbiter.metrics import Floats
 
@@ -60,8 +60,8 @@ class Begun:
 class Expected:
     """`value` is the gain P(cloud right) - P(edge right), or the probability that an answer is right.
 
-    `parts` are what each expert adds to the score behind it. What is not `familiar` is unlike all that was learned
-    from: the value is no more than a guess.
+    `parts` are what each expert adds: to the gain, or to the score behind a probability. What is not `familiar` is
+    unlike all that was learned from: the value is no more than a guess.
     """
 
     value: float
@@ -103,17 +103,22 @@ class Ensemble:
         usual = dict(zip(self.experts, self.centre, strict=True))
         values = np.array([said.get(name, usual[name]) for name in self.experts])
         parts = self.weights * (values - self.centre) / self.spread
+        value = self.calibration.of(float(parts.sum()))
         familiar = near and share_outside_latin(begun.look.text) <= self.domain.most_foreign
-        return Expected(
-            self.calibration.of(float(parts.sum())), dict(zip(self.experts, map(float, parts), strict=True)), familiar
-        )
+        added = map(float, parts * self._scale)
+        return Expected(value, dict(zip(self.experts, added, strict=True)), familiar)
+
+    @property
+    def _scale(self) -> float:
+        """From the score to the value, where it is a straight line."""
+        return self.calibration.slope if isinstance(self.calibration, Slope) else 1.0
 
     def strongest(self, seen: Floats, count: int) -> dict[str, float]:
         """The features that add most to what `line` says, or take most away, as far as it counts."""
         place = list(self.experts).index("line")
         line = self.experts["line"]
         assert isinstance(line, Line)
-        adds = line.adds(seen) * self.weights[place] / self.spread[place]
+        adds = line.adds(seen) * self._scale * self.weights[place] / self.spread[place]
         return {self.about.features[at]: float(adds[at]) for at in np.argsort(-np.abs(adds))[:count]}
 
     def check(self, features: tuple[str, ...], path: Path) -> None:

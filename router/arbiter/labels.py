@@ -156,7 +156,9 @@ def _fault(row: Mapping[str, object], needed: Sequence[str]) -> str:
         return "has a prompt with half of a character (a lone surrogate)"
     for name in ("weak", "strong"):
         value = _number(row.get(name))
-        missing = name not in needed and row.get(name) in (None, "")
+        missing = row.get(name) in (None, "")
+        if missing and name in needed:
+            return f"has no {name}"
         if not missing and (value is None or not 0 <= value <= 1):
             return f"{name} is {row.get(name)!r}, and must be from 0 to 1, true or false"
     if "weak_answer" in needed and not isinstance(row.get("weak_answer"), str):

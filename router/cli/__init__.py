@@ -11,9 +11,11 @@ from router.cli.asking import ask, chat
 from router.cli.daemon import status, stop, up
 from router.cli.doctor import doctor
 from router.cli.documents import ingest
+from router.cli.explaining import explain
 from router.cli.measuring import compare, demo, report
 from router.cli.records import grade, log
 from router.cli.sides import add_sides
+from router.cli.train import train
 
 app = typer.Typer(
     help="Edgewise: a small model on this device, a large one in the cloud, and a router that decides who answers.",
@@ -22,8 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich's help takes longer to import than everything else here together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, up, status, stop, doctor, ask, chat, ingest, compare, report, log, grade):
+for command in (demo, up, status, stop, doctor, ask, chat, explain, ingest, compare, report, log, grade):
     app.command()(command)
+app.add_typer(train, name="train")
 add_sides(app)
 
 

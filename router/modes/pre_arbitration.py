@@ -11,7 +11,7 @@ from router import prompts
 from router.arbiter.ensemble import Expected
 from router.arbiter.rules import Verdict
 from router.desk import CLOUD_CANNOT, Desk, Foreseen, Outcome, step
-from router.modes import post_arbitration
+from router.judging import Written, judged
 
 
 async def answer(question: Question, desk: Desk) -> Outcome:
@@ -33,8 +33,8 @@ async def answer(question: Question, desk: Desk) -> Outcome:
 async def _with_a_draft(question: Question, prompt: Prompt, expected: Expected, desk: Desk) -> Outcome:
     draft = await desk.edge.write(prompt)
     trust = await desk.trust(question, draft, prompt)
-    written = post_arbitration.Written(draft, trust, desk.arbiter.both.after(expected.value, trust))
-    return await post_arbitration.judged(written, desk.arbiter.gains, prompt, desk)
+    written = Written(draft, trust, desk.arbiter.both.after(expected.value, trust))
+    return await judged(written, desk.arbiter.gains, prompt, desk)
 
 
 async def foresee(question: Question, desk: Desk) -> Foreseen:
@@ -43,7 +43,8 @@ async def foresee(question: Question, desk: Desk) -> Foreseen:
     verdict = await desk.foreseen(desk.arbiter.gains, expected.value, prompt, familiar=expected.familiar)
 
     def foreseen(author: Author | None, words: str) -> Foreseen:
-        return Foreseen(author, words, expected.value, verdict.threshold, expected.familiar, reasons)
+        asks = author != "edge"
+        return Foreseen(author, words, asks, expected.value, verdict.threshold, expected.familiar, reasons)
 
     if "cascade" not in desk.options:
         return foreseen("cloud" if verdict.to_cloud else "edge", _in_words(expected, verdict))

@@ -51,7 +51,7 @@ def outcome(label: Privacy = Privacy.UNKNOWN) -> Outcome:
     end = Completion(
         finish_reason="length", tokens=Tokens(), model="m", model_hash="h", timings=Timings(queue_s=0.5, prompt_s=0.25)
     )
-    draft = Draft("kept", "cloud", Text(value="yes indeed", label=label), (), end)
+    draft = Draft("kept", "cloud", Text(value="yes indeed", label=label), end)
     return Outcome(draft, Grounding.GROUNDED, confidence=0.75)
 
 

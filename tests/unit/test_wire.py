@@ -209,7 +209,7 @@ class Failing:
     async def ListModes(self, _: object, __: Context) -> router_pb2.ListModesResponse:
         raise self._error
 
-    Ask = ListRecords = GetRecord = GradeAnswer = ListModes
+    Ask = Explain = ListRecords = GetRecord = GradeAnswer = ListModes
 
 
 @pytest.mark.parametrize("name", LEAVES)
