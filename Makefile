@@ -8,7 +8,7 @@ UV := build/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-engine bench-rag soak test-system protos lock
+.PHONY: help setup demo test check bench bench-engine bench-rag bench-router soak test-system protos lock
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -32,14 +32,18 @@ check: setup ## Check format, lint, types, layers, and the protocol with its gen
 	$(PROTOC) --python_out=build/protos --pyi_out=build/protos --grpc_python_out=build/protos $(PROTOS)
 	diff -r -x '*.proto' -x __pycache__ build/protos/edgewise/v1 protos/edgewise/v1
 
-bench: bench-engine $(if $(DATA),bench-rag) ## Run all benchmarks; each writes build/bench/NAME.json. Wants a machine that does nothing else, and DATA=FOLDER.
+bench: bench-engine $(if $(DATA),bench-rag bench-router) ## Run all benchmarks; each writes build/bench/NAME.json. Wants a machine that does nothing else, and DATA=FOLDER.
 
 bench-engine: setup ## Measure the edge engine beside llama-cpp-python and llama.cpp's server: an hour, or minutes with QUICK=1.
 	@$(BIN)/python -m tests.bench.engine $(if $(QUICK),--quick)
 
 bench-rag: setup ## Measure retrieval, refusals and answers on the sets in DATA=FOLDER (XQuAD, HotpotQA, 2Wiki): an hour.
 	@$(if $(DATA),,$(error say where the sets are: make bench-rag DATA=FOLDER (python -m tests.bench.rag --help)))
-	@$(BIN)/python -m tests.bench.rag --data $(DATA)
+	@$(BIN)/python -m tests.bench.rag --data $(or $(wildcard $(DATA)/rag),$(DATA))
+
+bench-router: setup ## Measure routing on the sets in DATA=FOLDER (RouteLLM, ParetoBandit, GSM8K): an hour.
+	@$(if $(DATA),,$(error say where the sets are: make bench-router DATA=FOLDER (python -m tests.bench.router --help)))
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.router --data $(or $(wildcard $(DATA)/routing),$(DATA))
 
 soak: setup ## Ask the edge engine everything at once for ten minutes, and find it unmoved.
 	@$(BIN)/python -m tests.soak.engine

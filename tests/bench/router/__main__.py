@@ -2,9 +2,10 @@
 
 --data FOLDER takes a folder with routellm_mmlu/*.csv and routellm_gsm8k*.csv (github.com/lm-sys/RouteLLM),
 paretobandit*.jsonl (github.com/ParetoBandit/ParetoBandit) and openai_gsm8k*.jsonl
-(github.com/openai/grade-school-math), and --record a file of `python -m tests.bench.router.record`, real answers of
-the edge model. Writes build/bench/router.json. Every table shows the simple routers beside ours, with intervals and
-with the difference to the best of them, paired by question.
+(github.com/openai/grade-school-math). Trust is measured on real answers of the edge model: --record is a file of
+`python -m tests.bench.router.record`, which is made first if it is not there and a folder `rag` is beside FOLDER.
+Writes build/bench/router.json. Every table shows the simple routers beside ours, with intervals and with the
+difference to the best of them, paired by question.
 
 --train FILE... --test FILE... learns from some files and is scored on others, in the layout of RouteLLM or in that of
 `router/arbiter/labels.py`, and prints the same figures; --post learns from the answers in them, too.
@@ -31,7 +32,7 @@ from tests.bench import results
 from tests.bench.router import post, speed
 from tests.bench.router.baselines import BASELINES, Known, Router, folds
 from tests.bench.router.post import JUDGES, Written
-from tests.bench.router.record import KEPT, graded
+from tests.bench.router.record import KEPT, graded, make
 from tests.bench.router.sets import labels, openai, pareto
 from tests.bench.router.tables import Row, across, crossed, few, rows
 from tests.bench.router.vectors import embedded
@@ -93,6 +94,8 @@ class Bench:
         yield "gsm8k_post", rows(scores, sums.outcomes, self._resamples)
         yield "cascade_gsm8k", post.spending(written, _RATIOS, self._resamples)
         yield "cascade_openai", post.spending(self.written(openai(sizes)), _RATIOS, self._resamples)
+        if not record.exists() and (folder.parent / "rag").is_dir():
+            make(folder.parent / "rag", record)
         if record.exists():
             kept = self.written(graded(record))
             sets = [json.loads(line)["set"] for line in record.read_text(encoding="utf-8").split("\n") if line]

@@ -132,21 +132,27 @@ async def _record(asked: Sequence[Asked], samples: int, file: TextIO) -> None:
         await engine.close()
 
 
+def make(folder: Path, path: Path = KEPT, samples: int = 2, limit: int | None = None) -> None:
+    """Asks what is not in the record yet, of each set the first questions up to the limit."""
+    asked, known = list(questions(folder)), {row["id"] for row in recorded(path)}
+    if limit:
+        sets = dict.fromkeys(one.set for one in asked)
+        asked = [one for name in sets for one in [each for each in asked if each.set == name][:limit]]
+    missing = [one for one in asked if one.id not in known]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        asyncio.run(_record(missing, samples, file))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--samples", type=int, default=2, help="answers drawn at random beside the greedy one")
     parser.add_argument("--limit", type=int, help="only so many questions of each set")
+    parser.add_argument("--out", type=Path, default=KEPT)
     arguments = parser.parse_args()
-    asked, known = list(questions(arguments.data)), {row["id"] for row in recorded()}
-    if arguments.limit:
-        sets = dict.fromkeys(one.set for one in asked)
-        asked = [one for name in sets for one in [each for each in asked if each.set == name][: arguments.limit]]
-    missing = [one for one in asked if one.id not in known]
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    with KEPT.open("a", encoding="utf-8") as file:
-        asyncio.run(_record(missing, arguments.samples, file))
-    found = recorded()
+    make(arguments.data, arguments.out, arguments.samples, arguments.limit)
+    found = recorded(arguments.out)
     for name in dict.fromkeys(row["set"] for row in found):
         right = [row["weak"] for row in found if row["set"] == name]
         print(f"{name}: {len(right)} answers, {sum(right) / len(right):.1%} right")
