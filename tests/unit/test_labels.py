@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgewise.errors import InvalidInput, NotFound
-from router.arbiter.labels import Labels, learnable, read_labels
-from router.arbiter.metrics import Outcomes
+from router.arbiter.answers import Answer
+from router.arbiter.labels import FOR_GAIN, FOR_TRUST, Labels, learnable, learnable_answers, read_labels
+from router.arbiter.metrics import Floats, Outcomes
 
 ROWS = [
     {"prompt": "Who, then?", "weak": 0, "strong": 1, "cost_weak": 0.0, "cost_strong": 0.01, "group": "people"},
@@ -30,9 +32,9 @@ def json_lines(*rows: object) -> str:
     return "\n".join(json.dumps(row) for row in rows)
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, needed: Sequence[str] = FOR_GAIN) -> str:
     with pytest.raises(InvalidInput) as refused:
-        read_labels([path])
+        read_labels([path], needed)
     return refused.value.message
 
 
@@ -126,7 +128,6 @@ def test_any_bytes_are_labels_or_refused(tmp_path: Path, data: bytes, suffix: st
 
 
 def some(count: int, weak: list[int]) -> Labels:
-
     values = np.resize(np.array(weak, np.float64), count)
     return Labels(tuple(map(str, range(count))), Outcomes(values, np.ones(count)))
 
@@ -140,3 +141,106 @@ def test_what_nothing_can_be_learned_from() -> None:
     labels = some(100, [0, 1])
     assert learnable(labels) is labels
     assert math.isclose(labels.take(np.arange(50)).outcomes.weak.mean(), 0.5)
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+ANSWERED = {
+    "prompt": "Who, then?",
+    "weak": True,
+    "weak_answer": "Ilka",
+    "logprobs": [-0.5, -1],
+    "entropies": [0.1, 0.2],
+    "margins": [0.9, 0.8],
+    "facts": ["Ilka sails."],
+    "samples": ["Ilka", "Jan"],
+    "finished": False,
+    "group": 7,
+}
+
+
+def test_all_that_is_known_of_an_answer_is_read(tmp_path: Path) -> None:
+    labels = read_labels([written(tmp_path / "a.jsonl", json_lines(ANSWERED))], FOR_TRUST)
+    assert labels.answers == (
+        Answer(
+            "Who, then?", "Ilka", facts=("Ilka sails.",), logprobs=(-0.5, -1), entropies=(0.1, 0.2),
+            margins=(0.9, 0.8), samples=("Ilka", "Jan"), finished=False,
+        ),
+    )  # fmt: skip
+    assert labels.groups == ("7",)
+    assert labels.outcomes.weak.tolist() == [1.0]
+    assert np.isnan(labels.outcomes.strong).all()
+
+
+def test_an_answer_alone_is_enough_for_trust(tmp_path: Path) -> None:
+    row = {"prompt": "x", "weak": 0, "weak_answer": "", "facts": None, "logprobs": None, "strong": None}
+    labels = read_labels([written(tmp_path / "a.jsonl", json_lines(row))], FOR_TRUST)
+    assert labels.answers == (Answer("x", ""),)
+    text = "prompt,weak,weak_answer,strong\nx,0,It is y,\n"
+    assert read_labels([written(tmp_path / "a.csv", text)], FOR_TRUST).answers == (Answer("x", "It is y"),)
+
+
+def test_answers_and_groups_are_of_all_rows_or_none(tmp_path: Path) -> None:
+    rows = [dict(ANSWERED, strong=1), {"prompt": "x", "weak": 1, "strong": 1}]
+    labels = read_labels([written(tmp_path / "a.jsonl", json_lines(*rows))])
+    assert labels.answers == ()
+    assert labels.groups == ()
+    assert len(labels) == 2
+
+
+def test_some_labels_keep_their_answers(tmp_path: Path) -> None:
+    rows = [dict(ANSWERED, prompt=str(number), group=str(number)) for number in range(4)]
+    labels = read_labels([written(tmp_path / "a.jsonl", json_lines(*rows))], FOR_TRUST)
+    some = labels.take(np.array([3, 1]))
+    assert [answer.question for answer in some.answers] == [*some.prompts] == [*some.groups] == ["3", "1"]
+    assert some.digest == labels.digest
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"weak_answer": None}, "has no weak_answer"),
+        ({"weak_answer": 7}, "has no weak_answer"),
+        ({"weak": None}, "weak is None, and must be from 0 to 1"),
+        ({"strong": 2}, "strong is 2"),
+        ({"logprobs": "-0.5"}, "logprobs must be a list of numbers, one a token"),
+        ({"logprobs": [-0.5, "-0.5"]}, "logprobs must be a list of numbers"),
+        ({"logprobs": [-0.5, math.nan]}, "logprobs must be a list of numbers"),
+        ({"entropies": [math.inf]}, "entropies must be a list of numbers"),
+        ({"margins": [None]}, "margins must be a list of numbers"),
+        ({"margins": {"a": 1}}, "margins must be a list of numbers"),
+        ({"margins": [10**400]}, "margins must be a list of numbers"),
+        ({"facts": "one"}, "facts must be a list of texts"),
+        ({"samples": ["one", 2]}, "samples must be a list of texts"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_said_with_its_line(
+    tmp_path: Path, changed: dict[str, object], says: str
+) -> None:
+    path = written(tmp_path / "a.jsonl", json_lines(ANSWERED, ANSWERED | changed, ANSWERED))
+    assert f"a.jsonl:2: {says}" in refusal(path, FOR_TRUST)
+
+
+def test_without_the_column_of_answers_there_is_no_trust(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "prompt,weak,strong\nx,1,1\n")
+    assert "has no column weak_answer; its header says prompt, weak, strong" in refusal(path, FOR_TRUST)
+    assert len(read_labels([path])) == 1
+
+
+@pytest.mark.parametrize(
+    ("right", "says"),
+    [
+        (np.resize([0.0, 1.0], 49), "49 graded answers are too few to learn from; grade at least 50"),
+        (np.resize([0.0, 0.5, 1.0], 60), "grades of 0 or 1, nothing between"),
+        (np.full(60, np.nan), "grades of 0 or 1"),
+        (np.ones(60), "all 60 answers are right"),
+        (np.zeros(60), "all 60 answers are wrong"),
+    ],
+)
+def test_answers_that_nothing_can_be_learned_from(right: Floats, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        learnable_answers(right)
+
+
+def test_right_and_wrong_answers_can_be_learned_from() -> None:
+    learnable_answers(np.resize([0.0, 1.0], 50))
