@@ -71,9 +71,17 @@ def test_what_is_expected_comes_from_its_parts() -> None:
     labels, _ = questions(2)
     found = expected(gain(), labels.prompts[0])
     assert tuple(found.parts) == OF_QUESTIONS
-    assert found.value == pytest.approx(gain().calibration.of(sum(found.parts.values())))
+    assert found.value == pytest.approx(gain().calibration.of(0.0) + sum(found.parts.values()))
     begun = gain().begin(labels.prompts[0], np.array(surface(labels.prompts[0])))
     assert gain().finish(begun, vector(labels.prompts[0])) == found
+
+
+def test_trust_is_the_probability_at_the_score_of_its_parts() -> None:
+    labels, vectors = answers(2)
+    one = labels.answers[0]
+    found = trust().of(one.text, np.array(seen(one, trust().about.groups)), vectors[0])
+    assert tuple(found.parts) == OF_ANSWERS
+    assert found.value == pytest.approx(trust().calibration.of(sum(found.parts.values())))
 
 
 def test_all_experts_together_count_as_one() -> None:
