@@ -199,10 +199,14 @@ class Desk:
         """What the cloud is expected to be better by."""
         return await self.arbiter.gain(question.text, self._embed, await self.embedder())
 
-    async def trust(self, question: Question, draft: Draft, prompt: Prompt) -> float | None:
-        """The probability that an answer of the edge to a prompt is right; None where nothing can be told."""
+    async def trust(self, question: Question, draft: Draft, prompt: Prompt, facts: Sequence[Text] = ()) -> float | None:
+        """The probability that an answer of the edge to a prompt is right; None where nothing can be told.
+
+        `facts` are what it was to be written from.
+        """
+        said = tuple(fact.value for fact in facts)
         answer = Answer(
-            question.text, draft.text.value, (), draft.logprobs, draft.entropies, draft.margins,
+            question.text, draft.text.value, said, draft.logprobs, draft.entropies, draft.margins,
             samples=await self.edge.samples(prompt, self.settings.samples),
             finished=draft.completion.finish_reason == "stop",
         )  # fmt: skip

@@ -123,7 +123,8 @@ async def _written(
 ) -> Outcome | None:
     """An answer from some sentences and notes; None, and retracted, if they do not support it."""
     facts = (*read.notes, *(read.text(quote) for quote in reversed(chosen)))
-    draft = await writer.write(prompts.from_facts(question, facts))
+    prompt = prompts.from_facts(question, facts)
+    draft = await writer.write(prompt)
     support = groundedness(draft.text.value, question.text, [fact.value for fact in facts])
     detail = f"share of the answer's words that {len(facts)} facts have"
     await desk.step(step("groundedness", detail, "edge", {"share": support}))
@@ -132,7 +133,8 @@ async def _written(
         return None
     stands_on = chosen or read.sentences[: desk.settings.sentences]
     await desk.cite(draft, read.cited(_supporting(draft, stands_on, read)))
-    return Outcome(draft, Grounding.GROUNDED, confidence=support)
+    trust = await desk.trust(question, draft, prompt, facts) if writer is desk.edge else None
+    return Outcome(draft, Grounding.GROUNDED, confidence=trust)
 
 
 def _supporting(draft: Draft, chosen: Sequence[Quote], read: Read) -> Sequence[Quote]:

@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from router.arbiter import features
 from router.arbiter.overlap import agreement, content_words, groundedness
@@ -14,9 +14,10 @@ from router.arithmetic import evaluate
 
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _EQUATION = re.compile(
-    r"((?:[\d.,$()]+%?\s*[-+*/x×÷]\s*)+[\d.,$()]+)\s*=\s*(?:<<[^<>]*>>)?\s*\$?(-?\d[\d,]*(?:\.\d+)?)"
+    r"((?:[\d.,$()]{1,20}%?\s{0,2}[-+*/x×÷]\s{0,2}){1,8}[\d.,$()]{1,20})\s{0,2}=\s{0,2}(?:<<[^<>]{0,60}>>)?\s{0,2}"
+    r"\$?(-?\d[\d,]{0,20}(?:\.\d{1,20})?)"
 )
-_WORKED_OUT = re.compile(r"<<([^<>=]+)=(-?[\d.,]+)>>")
+_WORKED_OUT = re.compile(r"<<([^<>=]{1,60})=(-?[\d.,]{1,20})>>")
 _MARK = re.compile(r"####|\b(?:the )?answer(?: is|:)|^A:", re.IGNORECASE | re.MULTILINE)
 _HEDGES = re.compile(
     r"\b(?:i (?:do not|don['’]t|cannot|can['’]t|am not|['’]m not)|as an ai|unknown"
@@ -33,6 +34,7 @@ _WANTS_NUMBER = re.compile(
 _WANTS_NAME = re.compile(r"\b(?:who|whom|whose|where|which (?:city|country|state|person|team))\b", re.IGNORECASE)
 _SURE = math.log(0.9)
 _CLOSE = 0.01
+_RUN = 100  # words
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def _tokens(answer: Answer) -> Mapping[str, float]:
         "mean logprob": sum(logprobs) / count,
         "least logprob": ordered[0],
         "low logprobs": sum(ordered[: max(1, count // 4)]) / max(1, count // 4),
-        "sum of logprobs": -math.log1p(-sum(logprobs)),
+        "sum of logprobs": -math.log1p(max(0.0, -sum(logprobs))),
         "first logprob": logprobs[0],
         "sure tokens": sum(value > _SURE for value in logprobs) / count,
         "mean entropy": sum(entropies) / count,
@@ -185,7 +187,9 @@ def groups_of(answers: Sequence[Answer]) -> tuple[str, ...]:
 
 
 def names_of(groups: Sequence[str]) -> tuple[str, ...]:
-    """What `seen` returns for these groups, by name."""
+    """What `seen` returns for these groups, by name; nothing, if one of them is unknown."""
+    if not set(groups) <= set(_GROUPS):
+        return ()
     measured = (name for group in groups for name in _GROUPS[group].measure(_SOMETHING))
     return (*(f"question {name}" for name in features.NAMES), *measured)
 
@@ -194,12 +198,13 @@ def seen(answer: Answer, groups: Sequence[str]) -> tuple[float, ...] | None:
     """The features of the question, and of its answer in these groups; None where the answer lacks one of them."""
     if not all(_GROUPS[group].there(answer) for group in groups):
         return None
-    measured = (value for group in groups for value in _GROUPS[group].measure(answer).values())
+    begins = replace(answer, question=answer.question[: features.LOOKED_AT], text=answer.text[: features.LOOKED_AT])
+    measured = (value for group in groups for value in _GROUPS[group].measure(begins).values())
     return (*features.surface(answer.question), *measured)
 
 
 def _numbers(text: str) -> list[float]:
-    return [float(found.replace(",", "")) for found in _NUMBER.findall(text)]
+    return [features.number(found) for found in _NUMBER.findall(text)]
 
 
 def _holds(sum_: str, result: str) -> bool:
@@ -212,8 +217,8 @@ def _holds(sum_: str, result: str) -> bool:
 
 
 def _longest_run(words: Sequence[str], texts: Sequence[Sequence[str]]) -> int:
-    """The most words of a row that stand in one of the texts in the same row."""
-    longest = 0
+    """The most of the first words of a row that stand in one of the texts in the same row."""
+    longest, words = 0, words[:_RUN]
     for text in texts:
         ends = [0] * (len(words) + 1)
         for word in text:

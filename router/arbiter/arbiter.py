@@ -24,7 +24,6 @@ ARBITER = "arbiter"
 """Where a data directory has what was trained for it."""
 GAIN, TRUST, TRUST_OF_SAMPLES, BOTH = "gain.npz", "trust.npz", "trust_of_samples.npz", "both.json"
 _SHIPPED = Path(__file__).parent / "shipped"
-_LOOKED_AT = 20_000  # characters: what decides about a longer text stands at its beginning
 _SHOWN = 6
 _NOTHING: Floats = np.empty(0)
 
@@ -97,8 +96,8 @@ class Arbiter:
         NotReady where the arbiter was trained with another embedder than the edge has.
         """
         self._check(GAIN, self._models.gain, embedder)
-        text = question[:_LOOKED_AT]
-        return await _expected(self._models.gain, text, lambda: surface(text), _Embedded(question, embed, embedder))
+        wanted = _Embedded(question, embed, embedder)
+        return await _expected(self._models.gain, question, lambda: surface(question), wanted)
 
     async def trust(self, answer: Answer, embed: Embed, embedder: str | None) -> float | None:
         """The probability that an answer is right; None where nothing can be told.
@@ -110,14 +109,14 @@ class Arbiter:
         values = seen(answer, self._trust.about.groups)
         if values is None:
             return None
-        text = f"{answer.question} {answer.text}"[:_LOOKED_AT]
+        text = f"{answer.question} {answer.text}"
         found = await _expected(self._trust, text, lambda: values, _Embedded(answer.text, embed, embedder))
         return found.value if found.familiar else None
 
     def reasons(self, question: str, expected: Expected) -> dict[str, float]:
         """What each expert adds to the gain, and the features that add most to it or take most away."""
         ensemble = self._models.gain
-        return expected.parts | ensemble.strongest(np.array(surface(question[:_LOOKED_AT])), _SHOWN)
+        return expected.parts | ensemble.strongest(np.array(surface(question)), _SHOWN)
 
     def _check(self, name: str, ensemble: Ensemble, embedder: str | None) -> None:
         if name in self._models.own and ensemble.about.embedder != embedder:

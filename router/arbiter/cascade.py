@@ -46,8 +46,11 @@ class Both:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             changes = tuple(map(float, found["changes"]))
-            return cls(float(found["base"]), float(found["of_gain"]), float(found["of_trust"]), changes)
-        except (OSError, ValueError, TypeError, KeyError):
+            both = cls(float(found["base"]), float(found["of_gain"]), float(found["of_trust"]), changes)
+            if changes and np.isfinite((both.base, both.of_gain, both.of_trust, *changes)).all():
+                return both
+            raise ValueError("it has no numbers to go by")
+        except (OSError, ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
             raise InvalidInput(f"{path} is damaged; train it again: edgewise train post") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -17,9 +18,15 @@ from edgewise.scripts import share_outside_latin
 from router.arbiter import calibration, experts
 from router.arbiter.calibration import Calibration, Slope
 from router.arbiter.experts import Expert, Line, Look, Meaning
+from router.arbiter.features import LOOKED_AT
 from router.arbiter.metrics import Floats
 
 _FORMAT = 2
+# What reading a damaged archive ends in, as flipping its bits has shown.
+_DAMAGE = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, RuntimeError, MemoryError,
+    struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _NARROW = ("landmarks",)
 
 
@@ -50,10 +57,10 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What could be said without the embedding."""
+    """What could be said without the embedding: scores of the experts, [experts], 0 for the one that waits for it."""
 
-    look: Look
-    said: Mapping[str, float]
+    scores: Floats
+    familiar: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +98,29 @@ class Ensemble:
         return self.finish(self.begin(text, seen), vector)
 
     def begin(self, text: str, seen: Floats) -> Begun:
-        look = Look(text, seen, np.empty(0))
-        return Begun(look, {name: expert.of(look) for name, expert in self.experts.items() if name != "meaning"})
+        look = Look(text[:LOOKED_AT], seen, np.empty(0))
+        scores = np.zeros(len(self.experts))
+        for place, (name, expert) in enumerate(self.experts.items()):
+            if name != "meaning":
+                scores[place] = self._score(place, expert.of(look))
+        return Begun(scores, share_outside_latin(look.text) <= self.domain.most_foreign)
 
     def finish(self, begun: Begun, vector: Floats) -> Expected:
-        said, near = dict(begun.said), True
+        scores, familiar = begun.scores, begun.familiar
         meaning = self.experts.get("meaning")
         if isinstance(meaning, Meaning) and len(vector):
-            said["meaning"], nearest = meaning.looked_up(vector)
-            near = nearest >= self.domain.least_near
-        usual = dict(zip(self.experts, self.centre, strict=True))
-        values = np.array([said.get(name, usual[name]) for name in self.experts])
-        parts = self.weights * (values - self.centre) / self.spread
-        value = self.calibration.of(float(parts.sum()))
-        familiar = near and share_outside_latin(begun.look.text) <= self.domain.most_foreign
-        added = map(float, parts * self._scale)
-        return Expected(value, dict(zip(self.experts, added, strict=True)), familiar)
+            place = list(self.experts).index("meaning")
+            says, nearest = meaning.looked_up(vector)
+            scores = scores.copy()
+            scores[place] = self._score(place, says)
+            familiar = familiar and nearest >= self.domain.least_near
+        added = (scores * self._scale).tolist()
+        return Expected(
+            self.calibration.of(float(scores.sum())), dict(zip(self.experts, added, strict=True)), bool(familiar)
+        )
+
+    def _score(self, place: int, says: float) -> float:
+        return float(self.weights[place] * (says - self.centre[place]) / self.spread[place])
 
     @property
     def _scale(self) -> float:
@@ -157,7 +171,7 @@ class Ensemble:
                 return _restored(about, arrays)
         except FileNotFoundError:
             raise NotFound(f"there is no trained arbiter at {path}; {again}") from None
-        except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, zipfile.BadZipFile, zlib.error):
+        except _DAMAGE:
             raise InvalidInput(f"{path} is no trained arbiter, or is damaged; {again}") from None
         raise InvalidInput(f"{path} was trained by another version, or for something else; {again}")
 

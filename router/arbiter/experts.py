@@ -151,9 +151,14 @@ class Meaning:
         return self.bias + float(near @ self.weights), float(near.max())
 
     def nearness(self, vectors: Floats) -> Floats:
-        """Of vectors of length 1, [..., dimension], to the landmarks: the nearer the higher."""
-        cosines = vectors.astype(np.float32) @ self.landmarks.T
-        return np.exp(2 * self.sharpness * (cosines.astype(np.float64) - 1))
+        """Of vectors to the landmarks, [..., landmarks]."""
+        return nearness(vectors, self.landmarks, self.sharpness)
+
+
+def nearness(vectors: Floats, landmarks: NDArray[np.float32], sharpness: float) -> Floats:
+    """Of vectors of length 1, [..., dimension], to landmarks, [landmarks, dimension]: 1 for the same."""
+    cosines = vectors.astype(np.float32) @ landmarks.T
+    return np.exp(2 * sharpness * (cosines.astype(np.float64) - 1))
 
 
 @dataclass(frozen=True, slots=True)

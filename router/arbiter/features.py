@@ -16,13 +16,17 @@ _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _SYLLABLE = re.compile(r"[aeiouy]+")
 _SENTENCE_END = re.compile(r"[.!?]\s|[。！？\n]")
 _CHOICES = (
-    re.compile(r"^\s*\(?[A-Ja-j1-9][.):]\s+(.*)$", re.MULTILINE),
-    re.compile(r"^\s*Option \d:\s*(.*)$", re.MULTILINE),
+    re.compile(r"^[ \t]*\(?[A-Ja-j1-9][.):][ \t]+(.*)$", re.MULTILINE),
+    re.compile(r"^[ \t]*Option \d:[ \t]*(.*)$", re.MULTILINE),
     re.compile(r"\([A-Ja-j1-9]\)\s*([^\n]*?)(?=,?\s*\([A-Ja-j1-9]\)|\n|$)"),
 )
 _MOSTLY_NUMBER = re.compile(r"[-$€£\d.,/%\s]*\d[-$€£\d.,/%\s]*[^\W\d]{0,6}")
+LOOKED_AT = 20_000
+"""Characters: what decides about a longer text stands at its beginning."""
 _MANY = 200  # numbers that are looked at
+_MOST_CHOICES = 26
 _LONG = 9  # letters
+_GREATEST = 1e15
 # fmt: off
 _COMMON = frozenset({
     "the", "a", "an", "of", "to", "in", "on", "at", "by", "for", "from", "with", "about", "into", "and", "or", "but",
@@ -120,12 +124,13 @@ NAMES = (
 
 def surface(question: str) -> tuple[float, ...]:
     """The numbers of `NAMES`: counts and lengths as logarithms, shares in [0, 1], what is there or not as 1 or 0."""
-    choices = max((found.findall(question) for found in _CHOICES), key=len)
+    question = question[:LOOKED_AT]
+    choices = max((found.findall(question)[:_MOST_CHOICES] for found in _CHOICES), key=len)
     start = question.find(choices[0]) if choices else -1
     stem = question[:start] if start > 0 else question
     words = [word.casefold() for word in _WORD.findall(question)]
     count, letters = max(1, len(words)), max(1, len(question))
-    numbers = [float(found.replace(",", "")) for found in _NUMBER.findall(question)[:_MANY]]
+    numbers = [number(found) for found in _NUMBER.findall(question)[:_MANY]]
     sentences = max(1, sum(bool(part.strip()) for part in _SENTENCE_END.split(stem)))
     encoded = question.encode("utf-8", "replace")
     return (
@@ -177,6 +182,11 @@ def _of_choices(choices: Sequence[str], stem: str, letters: int) -> tuple[float,
         float(count > 1 and len({choice.split()[0] for choice in choices if choice.split()}) == 1),
         len(stem) / letters,
     )
+
+
+def number(digits: str) -> float:
+    """Of digits with or without commas between them; what is too great to matter is cut."""
+    return max(-_GREATEST, min(_GREATEST, float(digits.replace(",", ""))))
 
 
 def _meant(text: str) -> set[str]:

@@ -85,13 +85,18 @@ def learnable(labels: Labels) -> Labels:
     if len(labels) < FEWEST:
         raise InvalidInput(f"{len(labels)} graded questions are too few to learn from; grade at least {FEWEST}")
     gains = labels.outcomes.strong - labels.outcomes.weak
+    if np.isnan(gains).any():
+        raise InvalidInput("the expected gain is learned from questions of which `strong` is known, all of them")
     if np.all(gains == gains[0]):
         raise InvalidInput("both sides are equally right on every question: there is nothing to learn about routing")
     return labels
 
 
-def learnable_answers(right: Floats) -> None:
-    """InvalidInput says why nothing can be learned from so graded answers."""
+def learnable_answers(labels: Labels) -> None:
+    """InvalidInput says why nothing can be learned from these graded answers."""
+    right = labels.outcomes.weak
+    if len(labels.answers) < len(right):
+        raise InvalidInput("trust is learned from answers; give `weak_answer` in every row")
     if len(right) < FEWEST:
         raise InvalidInput(f"{len(right)} graded answers are too few to learn from; grade at least {FEWEST}")
     if not np.isin(right, (0.0, 1.0)).all():
@@ -173,12 +178,17 @@ def _fault(row: Mapping[str, object], needed: Sequence[str]) -> str:
 def _fault_of_answer(row: Mapping[str, object]) -> str:
     for name in _OF_TOKENS:
         values = row.get(name) or []
-        if not isinstance(values, list) or any(isinstance(one, str) or _number(one) is None for one in values):
+        numbers = [None if isinstance(one, str) else _number(one) for one in values] if isinstance(values, list) else []
+        if not isinstance(values, list) or None in numbers:
             return f"{name} must be a list of numbers, one a token"
+        if any(one is not None and (one > 0 if name == "logprobs" else one < 0) for one in numbers):
+            return f"{name} must not be {'above' if name == 'logprobs' else 'below'} 0"
     for name in _TEXTS:
         texts = row.get(name) or []
-        if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
-            return f"{name} must be a list of texts"
+        if not isinstance(texts, list) or not all(isinstance(one, str) and not _LONE.search(one) for one in texts):
+            return f"{name} must be a list of texts of whole characters"
+    if _LONE.search(str(row.get("weak_answer", ""))):
+        return "has a weak_answer with half of a character (a lone surrogate)"
     return ""
 
 

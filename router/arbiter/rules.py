@@ -90,8 +90,8 @@ class Paced:
         return Verdict(to_cloud, threshold, most if to_cloud else 0.0)
 
     def foresee(self, gain: float, most_usd: float | None = None, *, familiar: bool = True) -> Verdict:
-        threshold = self._pacer.asks(_known(most_usd, "router.usd_per_question"))
-        return Verdict(gain >= threshold, threshold)
+        most = _known(most_usd, "router.usd_per_question")
+        return Verdict(self._pacer.foresees(gain, most), self._pacer.asks(most))
 
     def settle(self, verdict: Verdict, usd: float | None) -> None:
         if verdict.to_cloud:

@@ -11,6 +11,7 @@ from router.arbiter.metrics import Floats
 
 _GRID = 100
 _STEP = 0.02
+_SEQUENCES = 4
 _FEWEST = 20  # graded answers; with fewer nothing useful can be promised
 
 
@@ -52,9 +53,11 @@ class Promise:
 def guaranteed(trust: Floats, right: Floats, alpha: float, delta: float) -> Promise | None:
     """The lowest trust for which `alpha` can be promised; None where no part of the answers is good enough.
 
-    Learn-then-test (Angelopoulos et al. 2021) by fixed-sequence testing: thresholds that depend on no grade, from the
-    strictest on, each tested with the exact binomial tail; the first that fails ends it, so all tests together err with
-    a probability of at most `delta`. ValueError for fewer than 20 graded answers, or values out of range.
+    Learn-then-test (Angelopoulos et al. 2021) by fixed-sequence testing: thresholds that depend on no grade, from a
+    strict one on, each tested with the exact binomial tail until the first that fails. One unlucky strict threshold
+    must not end everything, so there are several sequences, each starting where twice as many answers are kept, and
+    each with its share of `delta`: all tests together err with a probability of at most that. ValueError for fewer
+    than 20 graded answers, or values out of range.
     """
     _check("alpha", alpha, 0.0, 1.0)
     _check("delta", delta, 0.0, 1.0)
@@ -62,15 +65,20 @@ def guaranteed(trust: Floats, right: Floats, alpha: float, delta: float) -> Prom
         raise ValueError(f"{len(trust)} graded answers are too few for a promise; grade at least {_FEWEST}")
     if not (np.isfinite(trust).all() and np.isin(right, (0.0, 1.0)).all()):
         raise ValueError("a promise needs a trust for every answer, and grades that are 0 or 1")
+    level = delta / _SEQUENCES
+    thresholds = np.unique(np.quantile(trust, np.linspace(0, 1, _GRID + 1)[:-1], method="lower"))[::-1]
+    counts = [int((trust >= threshold).sum()) for threshold in thresholds]
+    wrongs = [int((1 - right[trust >= threshold]).sum()) for threshold in thresholds]
+    # So few would fail even if they were twice as good as they must be.
+    enough = [place for place, n in enumerate(counts) if _surely_below(int(n * alpha / 2), n, alpha, level)]
     found: Promise | None = None
-    for threshold in np.unique(np.quantile(trust, np.linspace(0, 1, _GRID + 1)[:-1], method="lower"))[::-1]:
-        kept = trust >= threshold
-        count, wrong = int(kept.sum()), int((1 - right[kept]).sum())
-        if not _surely_below(int(count * alpha / 2), count, alpha, delta):
-            continue  # so few would fail even if they were twice as good as they must be; no grade was looked at
-        if not _surely_below(wrong, count, alpha, delta):
-            break
-        found = Promise(float(threshold), count / len(trust), alpha, delta, len(trust))
+    for sequence in range(_SEQUENCES):
+        starts = [place for place in enough if counts[place] >= 2**sequence * counts[enough[0]]]
+        for place in range(starts[0], len(counts)) if starts else ():
+            if not _surely_below(wrongs[place], counts[place], alpha, level):
+                break
+            if found is None or thresholds[place] < found.threshold:
+                found = Promise(float(thresholds[place]), counts[place] / len(trust), alpha, delta, len(trust))
     return found
 
 
@@ -109,20 +117,27 @@ class Pacer:
         self._count = 0
 
     def asks(self, most_usd: float) -> float:
-        """The gain that is wanted now of a question whose answer costs at most so much."""
-        return self._price * most_usd / self._typical if self._typical > 0 else 0.0
+        """The gain that is wanted of the next question, whose answer costs at most so much."""
+        typical = self._typical_with(most_usd)
+        return self._price * most_usd / typical if typical > 0 else 0.0
+
+    def foresees(self, gain: float, most_usd: float) -> bool:
+        """Whether it may go to the cloud; nothing is counted."""
+        return gain >= self.asks(most_usd) and self._spent + most_usd <= self._ceiling * (self._count + 1)
 
     def allows(self, gain: float, most_usd: float) -> bool:
         """Whether the next question may go to the cloud; if so, the most that it may cost is reserved."""
+        wants, allowed = gain >= self.asks(most_usd), self.foresees(gain, most_usd)
+        self._typical = self._typical_with(most_usd)
         self._count += 1
-        self._typical += (most_usd - self._typical) * max(_STEP, 1 / self._count)
-        wants = most_usd <= 0 or gain >= self.asks(most_usd)
         if self._typical > 0:
             excess = (wants * most_usd - self._ceiling) / max(self._typical, self._ceiling)
             self._price = max(0.0, self._price + _STEP * excess)
-        allowed = wants and self._spent + most_usd <= self._ceiling * self._count
         self._spent += most_usd if allowed else 0.0
         return allowed
+
+    def _typical_with(self, most_usd: float) -> float:
+        return self._typical + (most_usd - self._typical) * max(_STEP, 1 / (self._count + 1))
 
     def spent(self, reserved_usd: float, usd: float) -> None:
         """What a question that was allowed cost after all, in the place of what was reserved for it."""

@@ -16,8 +16,8 @@ from edgewise.scripts import share_outside_latin
 from router.arbiter import calibration
 from router.arbiter.answers import groups_of, names_of, seen
 from router.arbiter.ensemble import About, Domain, Ensemble
-from router.arbiter.experts import Expert, Line, Looks, Meaning, Trees, Words, terms, weighed
-from router.arbiter.features import NAMES, surface
+from router.arbiter.experts import Expert, Line, Looks, Meaning, Trees, Words, nearness, terms, weighed
+from router.arbiter.features import LOOKED_AT, NAMES, surface
 from router.arbiter.labels import Labels, learnable, learnable_answers
 from router.arbiter.metrics import Floats, Ints
 
@@ -214,10 +214,13 @@ def _scaled(chosen: _Chosen, values: Floats) -> tuple[Floats, Floats, Floats, Fl
     return centre, spread, weights, scores @ weights
 
 
-def _domain(texts: Sequence[str], chosen: _Chosen, vectors: Floats) -> Domain:
-    foreign = float(np.quantile([share_outside_latin(text) for text in texts], 1 - _FAR))
-    meaning = chosen.experts.get("meaning")
-    near = meaning.nearness(vectors).max(axis=1) if isinstance(meaning, Meaning) else np.zeros(1)
+def _domain(texts: Sequence[str], vectors: Floats, folds: Sequence[Ints]) -> Domain:
+    """Nearness is that of vectors to landmarks from the others."""
+    foreign = float(np.quantile([share_outside_latin(text[:LOOKED_AT]) for text in texts], 1 - _FAR))
+    near = np.empty(len(vectors))
+    for held_out in folds:
+        landmarks = _landmarks(vectors[np.setdiff1d(np.arange(len(vectors)), held_out)])
+        near[held_out] = nearness(vectors[held_out], landmarks, _SHARPNESS).max(axis=1)
     return Domain(float(np.quantile(near, _FAR)), foreign + _FOREIGN)
 
 
@@ -229,13 +232,14 @@ def fit_gain(labels: Labels, vectors: Floats, embedder: str, pair: str = "") -> 
     learnable(labels)
     known = looked_at(labels.prompts, [surface(prompt) for prompt in labels.prompts], vectors)
     targets = np.column_stack([labels.outcomes.weak, labels.outcomes.strong])
-    chosen = _chosen(known, targets, OF_QUESTIONS, _folds(len(labels)))
+    folds = _folds(len(labels))
+    chosen = _chosen(known, targets, OF_QUESTIONS, folds)
     centre, spread, weights, scores = _scaled(chosen, wanted(targets))
     fitted = calibration.slope(scores, wanted(targets))
     expected = [fitted.of(float(score)) for score in scores]
     return Ensemble(
         chosen.experts, centre, spread, weights, fitted,
-        _domain(labels.prompts, chosen, vectors),
+        _domain(labels.prompts, vectors, folds),
         np.column_stack([expected, wanted(targets)]),
         About("gain", NAMES, embedder, labels.digest, len(labels), pair=pair),
     )  # fmt: skip
@@ -247,7 +251,7 @@ def fit_trust(labels: Labels, vectors: Floats, embedder: str, pair: str = "") ->
     Answers of one group are never held against each other. InvalidInput where nothing can be learned.
     """
     answers, right = labels.answers, labels.outcomes.weak
-    learnable_answers(right)
+    learnable_answers(labels)
     kinds = groups_of(answers)
     known = looked_at(labels.prompts, [seen(answer, kinds) or () for answer in answers], vectors)
     folds = _folds(len(answers), labels.groups)
@@ -257,7 +261,7 @@ def fit_trust(labels: Labels, vectors: Floats, embedder: str, pair: str = "") ->
     texts = [f"{answer.question} {answer.text}" for answer in answers]
     return Ensemble(
         chosen.experts, centre, spread, weights, fitted,
-        _domain(texts, chosen, vectors),
+        _domain(texts, vectors, folds),
         np.column_stack([expected, right]),
         About("trust", names_of(kinds), embedder, labels.digest, len(answers), kinds, pair),
     )  # fmt: skip

@@ -120,7 +120,7 @@ async def _post(labels: Labels, directory: Path) -> _Learned:
     from router.arbiter.metrics import auroc, bootstrap, brier, ece
 
     right = labels.outcomes.weak
-    learnable_answers(right)
+    learnable_answers(labels)
     training = _training()
     started = time.monotonic()
     vectors, embedder = await _embedded([answer.text for answer in labels.answers])

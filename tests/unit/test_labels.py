@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,10 @@ def test_some_labels_keep_their_answers(tmp_path: Path) -> None:
         ({"margins": [None]}, "margins must be a list of numbers"),
         ({"margins": {"a": 1}}, "margins must be a list of numbers"),
         ({"margins": [10**400]}, "margins must be a list of numbers"),
+        ({"logprobs": [0.5]}, "logprobs must not be above 0"),
+        ({"entropies": [-0.5]}, "entropies must not be below 0"),
+        ({"weak_answer": "half \ud800"}, "has a weak_answer with half of a character"),
+        ({"samples": ["half \ud800"]}, "samples must be a list of texts of whole characters"),
         ({"facts": "one"}, "facts must be a list of texts"),
         ({"samples": ["one", 2]}, "samples must be a list of texts"),
     ],
@@ -227,6 +232,11 @@ def test_without_the_column_of_answers_there_is_no_trust(tmp_path: Path) -> None
     assert len(read_labels([path])) == 1
 
 
+def answered(right: Floats) -> Labels:
+    answers = tuple(Answer("why?", "so") for _ in right)
+    return Labels(("why?",) * len(right), Outcomes(right, np.full(len(right), np.nan)), answers)
+
+
 @pytest.mark.parametrize(
     ("right", "says"),
     [
@@ -239,8 +249,18 @@ def test_without_the_column_of_answers_there_is_no_trust(tmp_path: Path) -> None
 )
 def test_answers_that_nothing_can_be_learned_from(right: Floats, says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
-        learnable_answers(right)
+        learnable_answers(answered(right))
 
 
 def test_right_and_wrong_answers_can_be_learned_from() -> None:
-    learnable_answers(np.resize([0.0, 1.0], 50))
+    learnable_answers(answered(np.resize([0.0, 1.0], 50)))
+
+
+def test_without_answers_there_is_nothing_to_trust() -> None:
+    with pytest.raises(InvalidInput, match="weak_answer"):
+        learnable_answers(replace(answered(np.resize([0.0, 1.0], 50)), answers=()))
+
+
+def test_without_the_cloud_s_grades_there_is_no_gain() -> None:
+    with pytest.raises(InvalidInput, match="`strong` is known"):
+        learnable(answered(np.resize([0.0, 1.0], 50)))

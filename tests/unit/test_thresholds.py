@@ -92,6 +92,15 @@ def test_a_promise_keeps_much_of_what_it_could() -> None:
     assert 0.45 < np.mean(kept) < 0.6  # with all knowledge: 0.6
 
 
+def test_one_unlucky_strict_threshold_does_not_end_everything() -> None:
+    """Nine of ten are right, and trust says nothing: at most two of ten wrong can be promised of most answers."""
+    chance = np.random.default_rng(0)
+    promises = [
+        guaranteed(chance.random(500), (chance.random(500) < 0.9).astype(np.float64), 0.2, 0.1) for _ in range(100)
+    ]
+    assert sum(promise is not None and promise.kept > 0.9 for promise in promises) >= 90
+
+
 def test_where_nothing_is_good_enough_nothing_is_promised() -> None:
     assert guaranteed(np.linspace(0, 1, 100), np.zeros(100), 0.2, 0.1) is None
     promise = guaranteed(np.linspace(0, 1, 100), np.ones(100), 0.2, 0.1)
