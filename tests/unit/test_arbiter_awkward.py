@@ -23,7 +23,8 @@ from router.arbiter.training import fit_gain
 LONG = 100_000
 AWKWARD = (
     "(" * LONG, "9" * LONG, "1+" * LONG, "(A) x, " * LONG, "A) " * LONG, "\n" * LONG, " " * LONG, "<<" * LONG,
-    "#### " * LONG, "#### " + "9" * 400, "1/0 = 2", "-" * LONG, "$,.%" * LONG, "Option 1: " * LONG, "\u202e\u0000", "\U0001f600" * LONG,
+    "#### " * LONG, "#### " + "9" * 400, "1/0 = 2", "-" * LONG, "$,.%" * LONG,
+    "Option 1: " * LONG, "\u202e\u0000", "\U0001f600" * LONG,
 )  # fmt: skip
 
 
