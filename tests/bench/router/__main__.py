@@ -4,8 +4,8 @@
 paretobandit*.jsonl (github.com/ParetoBandit/ParetoBandit) and openai_gsm8k*.jsonl
 (github.com/openai/grade-school-math). Trust is measured on real answers of the edge model: --record is a file of
 `python -m tests.bench.router.record`, which is made first if it is not there and a folder `rag` is beside FOLDER.
-Writes build/bench/router.json. Every table shows the simple routers beside ours, with intervals and with the
-difference to the best of them, paired by question.
+Writes build/bench/router.json; --markdown prints the tables of router/arbiter/README.md from it. Every table shows the
+simple routers beside ours, with intervals and with the difference to the best of them, paired by question.
 
 --train FILE... --test FILE... learns from some files and is scored on others, in the layout of RouteLLM or in that of
 `router/arbiter/labels.py`, and prints the same figures; --post learns from the answers in them, too.
@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ from tests.bench.router import post, speed
 from tests.bench.router.baselines import BASELINES, Known, Router, folds
 from tests.bench.router.post import JUDGES, Written
 from tests.bench.router.record import KEPT, graded, make
+from tests.bench.router.report import markdown, summary
 from tests.bench.router.sets import labels, openai, pareto
 from tests.bench.router.tables import Row, across, crossed, few, rows
 from tests.bench.router.vectors import embedded
@@ -117,7 +118,11 @@ def main() -> None:
     parser.add_argument("--embedder", choices=tuple(EMBEDDERS), default=MINILM.name)
     parser.add_argument("--resamples", type=int, default=1000, help="of every interval")
     parser.add_argument("--out", type=Path, default=Path("build/bench/router.json"))
+    parser.add_argument("--markdown", action="store_true", help="print the tables of the last run, and run nothing")
     arguments = parser.parse_args()
+    if arguments.markdown:
+        print(markdown(json.loads(arguments.out.read_text(encoding="utf-8"))))
+        return
     if bool(arguments.train) != bool(arguments.test) or not (arguments.data or arguments.train):
         parser.error("give --data, or --train and --test")
     embedder = Embedder.open(arguments.embedder)
@@ -141,34 +146,6 @@ def main() -> None:
 def _fitting(*asked: Known) -> Mapping[str, Router]:
     """Those that these questions can be asked of: without several groups there is no prior of groups."""
     return ROUTERS if all(len(set(one.labels.groups)) > 1 for one in asked) else _WITHOUT_PRIOR
-
-
-def summary(found: Sequence[Row]) -> dict[str, float | None]:
-    """The figures that the documents quote; None for what was not measured."""
-
-    def of(table: str, figure: Callable[[Row], float], **where: object) -> float | None:
-        wanted = {"table": table, **where}
-        return next((figure(row) for row in found if wanted.items() <= row.items()), None)
-
-    def area(row: Row) -> float:
-        return float(row["apgr"]["value"])
-
-    def best_of(table: str) -> float | None:
-        """At the prices at which both together gain most over the better one alone, by the lower end."""
-        both = [row["difference"] for row in found if row["table"] == table and row.get("way") == "both"]
-        return max(both, key=lambda one: one["lo"])["value"] if both else None
-
-    tables = ("mmlu_5fold", "mmlu_1500", "mmlu_across", "gsm8k_pre", "gsm8k_post", "pareto_gemini", "pareto_mistral")
-    return {
-        **{f"{table}.apgr": of(table, area, router="ours") for table in tables},
-        "mmlu_across.minus_length_lo": of("mmlu_across", lambda row: float(row["minus_length"]["lo"]), router="ours"),
-        "gsm8k_post.cpt50": of("gsm8k_post", lambda row: float(row["cpt50"]), router="ours"),
-        "cascade.minus_best_alone": best_of("cascade_gsm8k"),
-        "edge_trust.auroc": of("edge_trust", lambda row: float(row["auroc"]["value"]), judge="ours", set="all"),
-        "edge_trust.ece": of("edge_trust", lambda row: float(row["ece"]), judge="ours", set="all"),
-        "decision_us_p50": of("speed", lambda row: float(row["p50"]), what="decision_us"),
-        "end_to_end_ms_p50": of("speed", lambda row: float(row["p50"]), what="end_to_end_ms"),
-    }
 
 
 if __name__ == "__main__":
