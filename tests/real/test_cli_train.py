@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from router.log import Log
+from tests.logs import answered
+from tests.routers import log_url
 from tests.stack import Daemon, edgewise, informed, up
 
 SUM, BIRD = "What is 12 + 84?", "Which bird sings in the 7th night?"
@@ -55,6 +59,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert next(iter(told["held_out"].values()))["lo"] > 0.5
         assert all(Path(path).is_file() for path in told["kept"])
     return directory / "data"
+
+
+def test_the_log_teaches(tmp_path: Path) -> None:
+    """Graded answers to birds are right and sure, those to sums are neither; the cloud was graded for all of them."""
+
+    async def fill() -> None:
+        log = await Log.open(log_url(tmp_path))
+        for number in range(60):
+            is_sum = number % 2 == 0
+            prompt = f"What is {number} + 7?" if is_sum else f"Which bird sings at {number}?"
+            await answered(
+                log, f"edge-{number}", prompt, "edge", float(not is_sum), answer="It depends." * (1 + is_sum)
+            )
+            await answered(log, f"cloud-{number}", prompt, "cloud", 1.0)
+        await log.close()
+
+    asyncio.run(fill())
+    for when in ("pre", "post"):
+        done = edgewise("train", when, "--from-log", data_dir=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "learned from 60 graded questions" in done.stdout
+        assert "no better than chance" not in done.stdout
 
 
 def test_what_was_learned_decides(trained: Path) -> None:

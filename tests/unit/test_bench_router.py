@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from router.arbiter.answers import Answer
 from router.arbiter.labels import Labels
 from router.arbiter.metrics import Floats, Outcomes, apgr
-from tests.bench.router.baselines import BASELINES, Known
+from tests.bench.router.baselines import BASELINES, Known, folds
+from tests.bench.router.post import JUDGES, Written, by_group, calibration, spending
+from tests.bench.router.post import crossed as crossed_after
+from tests.bench.router.report import TARGETS, markdown, summary
 from tests.bench.router.sets import labels, pareto
 from tests.bench.router.tables import across, crossed, few, rows
 
 COUNT = 400
+WRITTEN = 150
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +112,76 @@ def test_files_in_the_layouts_of_their_authors(tmp_path: Path) -> None:
     own = tmp_path / "own.jsonl"
     own.write_text('{"prompt": "x", "weak": 1, "strong": 0}')
     assert labels([own]).outcomes.weak.tolist() == [1]
+
+
+# --- after an answer, and both ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def written(known: Known) -> Written:
+    """The weak side shows that it is unsure wherever it is wrong; the strong side costs forty times as much."""
+    weak = known.labels.outcomes.weak
+    answers = tuple(
+        Answer(prompt, f"It is {n}." if right else "I do not know, however it might be one of them.")
+        for n, (prompt, right) in enumerate(zip(known.labels.prompts, weak, strict=True))
+    )
+    costs = (np.full(COUNT, 0.001), np.full(COUNT, 0.04))
+    outcomes = Outcomes(weak, known.labels.outcomes.strong, *costs)
+    whole = Written(Labels(known.labels.prompts, outcomes, answers), known.vectors, known.vectors)
+    return whole.take(np.arange(WRITTEN))
+
+
+def test_who_sees_the_answer_knows_more(written: Written) -> None:
+    parts = folds(len(written), 3)
+    ours, length = (
+        apgr(crossed_after(written, JUDGES[name], parts), written.labels.outcomes) for name in ("ours", "length")
+    )
+    assert ours > length + 0.15
+
+
+def test_both_together_are_no_worse_than_the_better_one_alone(written: Written) -> None:
+    """And the money of a draft that is thrown away counts."""
+    table = spending(written, (0.0, 0.3), 50)
+    assert [round(row["weak_costs"], 3) for row in table] == [0.025] * 3 + [0.3] * 3
+    cheap, dear = ({row["way"]: row for row in some} for some in (table[:3], table[3:]))
+    for ways in (cheap, dear):
+        assert set(ways) == {"before", "after", "both"}
+        assert ways["both"]["difference"]["hi"] > 0  # not surely worse
+        assert 0.5 < ways["before"]["area"]["value"] < 1.3
+    assert dear["after"]["area"]["value"] < cheap["after"]["area"]["value"] - 0.05
+
+
+def test_trust_is_measured_by_set(written: Written) -> None:
+    tokens = tuple(
+        replace(answer, logprobs=(-0.1 - 0.01 * (n % 7),), entropies=(0.5,), margins=(1.0,), samples=("It is 1.",))
+        for n, answer in enumerate(written.labels.answers)
+    )
+    groups = tuple(f"article {n % 40}" for n in range(WRITTEN))
+    record = replace(written, labels=replace(written.labels, answers=tokens, groups=groups))
+    sets = ["one" if n % 2 else "other" for n in range(WRITTEN)]
+    table = {(row["judge"], row["set"]): row for row in calibration(record, sets, 50)}
+    assert set(table) == {
+        (judge, some) for judge in ("mean logprob", "ours", "ours, two samples") for some in ("all", "one", "other")
+    }
+    assert table["ours", "all"]["n"] == WRITTEN == 2 * table["ours", "one"]["n"]
+    assert table["ours", "all"]["auroc"]["value"] > 0.95
+    assert 0.3 < table["mean logprob", "all"]["auroc"]["value"] < 0.7
+
+
+def test_articles_stay_together() -> None:
+    groups = [f"article {n % 13}" for n in range(200)]
+    parts = by_group(groups)
+    assert sorted(row for part in parts for row in part) == list(range(200))
+    assert all(sum(name in {groups[row] for row in part} for part in parts) == 1 for name in set(groups))
+
+
+def test_what_was_not_measured_is_said(known: Known) -> None:
+    scores = {name: crossed(known, BASELINES[name]) for name in ("random", "oracle", "length", "tfidf", "prior")}
+    table = rows({**scores, "ours": scores["tfidf"]}, known.labels.outcomes, 20)
+    found = [{"table": "mmlu_5fold"} | row for row in table]
+    figures = summary(found)
+    assert set(figures) == set(TARGETS)
+    assert {key for key, value in figures.items() if value is not None} == {"mmlu_5fold.apgr"}
+    told = markdown({"machine": "m", "commit": "c", "rows": found, "summary": figures})
+    assert "| `gsm8k_post.apgr` | >= 0.75 | not measured |" in told
+    assert "(tfidf)" in told or "(prior)" in told
