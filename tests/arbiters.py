@@ -17,7 +17,7 @@ _PLAIN = (np.zeros(1), np.ones(1), np.ones(1))  # centre, spread and weight of o
 
 
 def an_arbiter(settings: RouterSettings) -> Arbiter:
-    return Arbiter(Models(_gain(), _trust("tokens"), _trust("tokens", "samples")), settings)
+    return Arbiter(Models(_gain(), _trust("logprobs"), _trust("logprobs", "samples")), settings)
 
 
 def _gain() -> Ensemble:

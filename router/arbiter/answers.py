@@ -81,10 +81,9 @@ def _form(answer: Answer) -> Mapping[str, float]:
     }
 
 
-def _tokens(answer: Answer) -> Mapping[str, float]:
-    logprobs, entropies, margins = answer.logprobs, answer.entropies, answer.margins
+def _logprobs(answer: Answer) -> Mapping[str, float]:
+    logprobs, count = answer.logprobs, len(answer.logprobs)
     ordered = sorted(logprobs)
-    count = len(logprobs)
     return {
         "mean logprob": sum(logprobs) / count,
         "least logprob": ordered[0],
@@ -92,13 +91,20 @@ def _tokens(answer: Answer) -> Mapping[str, float]:
         "sum of logprobs": -math.log1p(max(0.0, -sum(logprobs))),
         "first logprob": logprobs[0],
         "sure tokens": sum(value > _SURE for value in logprobs) / count,
-        "mean entropy": sum(entropies) / count,
+        "tokens": math.log1p(count),
+    }
+
+
+def _spread(answer: Answer) -> Mapping[str, float]:
+    """How much else the model might have said."""
+    entropies, margins = answer.entropies, answer.margins
+    return {
+        "mean entropy": sum(entropies) / len(entropies),
         "greatest entropy": max(entropies),
         "first entropy": entropies[0],
         "first margin": margins[0],
         "least margin": min(margins),
-        "mean margin": sum(margins) / count,
-        "tokens": math.log1p(count),
+        "mean margin": sum(margins) / len(margins),
     }
 
 
@@ -174,7 +180,8 @@ class _Group:
 
 _GROUPS: Mapping[str, _Group] = {
     "form": _Group(lambda _: True, _form),
-    "tokens": _Group(lambda answer: bool(answer.logprobs and answer.entropies and answer.margins), _tokens),
+    "logprobs": _Group(lambda answer: bool(answer.logprobs), _logprobs),
+    "spread": _Group(lambda answer: bool(answer.entropies and answer.margins), _spread),
     "support": _Group(lambda _: True, _support),
     "samples": _Group(lambda answer: bool(answer.samples), _agreement),
 }

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from router.config import RouterSettings
 
 ARBITER = "arbiter"
 """Where a data directory has what was trained for it."""
-GAIN, TRUST, TRUST_OF_SAMPLES, BOTH = "gain.npz", "trust.npz", "trust_of_samples.npz", "both.json"
+GAIN, TRUST, BOTH = "gain.npz", "trust.npz", "both.json"
+TRUST_OF_SAMPLES, TRUST_OF_LITTLE = "trust_of_samples.npz", "trust_of_little.npz"
+"""Trust that looks at samples, too, and trust that needs no more of the tokens than their log-probabilities."""
 _SHIPPED = Path(__file__).parent / "shipped"
 _SHOWN = 6
 _NOTHING: Floats = np.empty(0)
@@ -37,6 +40,7 @@ class Models:
     gain: Ensemble
     trust: Ensemble
     trust_of_samples: Ensemble | None = None
+    trust_of_little: Ensemble | None = None
     both: Both = SUPPOSED
     own: frozenset[str] = frozenset()
 
@@ -45,17 +49,20 @@ class Models:
         """Those in the directory, the shipped ones in place of what is not there. InvalidInput if one is damaged."""
         found: dict[str, Ensemble] = {}
         own: set[str] = set()
-        for name, kind in ((GAIN, "gain"), (TRUST, "trust"), (TRUST_OF_SAMPLES, "trust")):
+        for name in (GAIN, TRUST, TRUST_OF_SAMPLES, TRUST_OF_LITTLE):
+            kind = "gain" if name == GAIN else "trust"
             is_own = directory is not None and (directory / name).exists()
             path = directory / name if directory is not None and is_own else _SHIPPED / name
             ensemble = Ensemble.load(path, kind)
             ensemble.check(NAMES if kind == "gain" else names_of(ensemble.about.groups), path)
             found[name] = ensemble
             own |= {name} if is_own else set()
-        if TRUST in own and TRUST_OF_SAMPLES not in own:
-            del found[TRUST_OF_SAMPLES]  # what was trained on other answers must not overrule what knows these
+        for name in (TRUST_OF_SAMPLES, TRUST_OF_LITTLE):
+            if TRUST in own and name not in own:
+                del found[name]  # what was trained on other answers must not overrule what knows these
         both = Both.load(directory / BOTH) if directory is not None and (directory / BOTH).exists() else SUPPOSED
-        return Models(found[GAIN], found[TRUST], found.get(TRUST_OF_SAMPLES), both, frozenset(own))
+        more = (found.get(TRUST_OF_SAMPLES), found.get(TRUST_OF_LITTLE))
+        return Models(found[GAIN], found[TRUST], *more, both, frozenset(own))
 
 
 class Arbiter:
@@ -72,7 +79,9 @@ class Arbiter:
                 "router.samples is set, but trust was trained on answers without samples; train it on a record that "
                 "has some (edgewise train post), or unset router.samples"
             )
-        self._trust = models.trust_of_samples if settings.samples and models.trust_of_samples else models.trust
+        with_samples = models.trust_of_samples if settings.samples else None
+        self._trusts = tuple(filter(None, (with_samples, models.trust, models.trust_of_little)))
+        self._trust = self._trusts[0]
         self.keeps_from, self.keeps_because = _keeps_from(settings, self._trust)
         doubts_from = math.nextafter(1 - self.keeps_from, math.inf)
         paced = Paced(settings.usd_per_question) if settings.usd_per_question is not None else None
@@ -102,16 +111,17 @@ class Arbiter:
     async def trust(self, answer: Answer, embed: Embed, embedder: str | None) -> float | None:
         """The probability that an answer is right; None where nothing can be told.
 
-        That is an answer without what trust was learned from (the log-probabilities of its tokens, say), or one in a
-        script that it was not.
+        That is an answer without what trust was learned from (no log-probabilities of its tokens, say), or one unlike
+        all of it. Of what was trained, the first looks that the answer has all of: samples, entropies, or little.
         """
         self._check(TRUST, self._trust, embedder)
-        values = seen(answer, self._trust.about.groups)
-        if values is None:
-            return None
         text = f"{answer.question} {answer.text}"
-        found = await _expected(self._trust, text, lambda: values, _Embedded(answer.text, embed, embedder))
-        return found.value if found.familiar else None
+        for ensemble in self._trusts:
+            if (values := seen(answer, ensemble.about.groups)) is not None:
+                wanted = _Embedded(answer.text, embed, embedder)
+                found = await _expected(ensemble, text, partial(tuple, values), wanted)
+                return found.value if found.familiar else None
+        return None
 
     def reasons(self, question: str, expected: Expected) -> dict[str, float]:
         """What each expert adds to the gain, and the features that add most to it or take most away."""

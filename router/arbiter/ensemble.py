@@ -27,7 +27,7 @@ _DAMAGE = (
     OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, RuntimeError, MemoryError,
     struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-_NARROW = ("landmarks",)
+_NARROW = "landmarks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Ensemble:
         path.parent.mkdir(parents=True, exist_ok=True)
         written = path.with_name(f".{path.name}.part")
         with written.open("wb") as file:
-            np.savez_compressed(file, **{name: _small(value) for name, value in kept.items()})
+            np.savez_compressed(file, **{name: _small(name, value) for name, value in kept.items()})
         written.replace(path)
 
     @classmethod
@@ -184,9 +184,11 @@ _SMALL = {np.dtype(np.float64): np.dtype(np.float32), np.dtype(np.int64): np.dty
 _WIDE = {small: wide for wide, small in _SMALL.items()}
 
 
-def _small(value: Any) -> Any:
+def _small(name: str, value: Any) -> Any:
     """Half the bits are enough for what was learned; single numbers stay as they are."""
     array = np.asarray(value)
+    if name.endswith(_NARROW):
+        return array.astype(np.float16)
     return array.astype(_SMALL.get(array.dtype, array.dtype)) if array.ndim else array
 
 
@@ -206,6 +208,6 @@ def _of(name: str, arrays: dict[str, Any]) -> dict[str, Any]:
     """The fields of a part: arrays, and numbers where they have no dimension."""
     found = {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
     return {
-        key: array.item() if not array.ndim else array if key in _NARROW else array.astype(_WIDE[array.dtype])
+        key: array.item() if not array.ndim else array.astype(np.float32 if key == _NARROW else _WIDE[array.dtype])
         for key, array in found.items()
     }

@@ -7,7 +7,7 @@ those that are learned from: whoever scores the result on other questions scores
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from edgewise.scripts import share_outside_latin
 from router.arbiter import calibration
 from router.arbiter.answers import groups_of, names_of, seen
+from router.arbiter.arbiter import TRUST, TRUST_OF_LITTLE, TRUST_OF_SAMPLES
 from router.arbiter.ensemble import About, Domain, Ensemble
 from router.arbiter.experts import Expert, Line, Looks, Meaning, Trees, Words, nearness, terms, weighed
 from router.arbiter.features import LOOKED_AT, NAMES, surface
@@ -265,6 +266,18 @@ def fit_trust(labels: Labels, vectors: Floats, embedder: str, pair: str = "") ->
         np.column_stack([expected, right]),
         About("trust", names_of(kinds), embedder, labels.digest, len(answers), kinds, pair),
     )  # fmt: skip
+
+
+def fit_trusts(labels: Labels, vectors: Floats, embedder: str, pair: str = "") -> dict[str, Ensemble | None]:
+    """Trust by its names in `arbiter.py`: plain, with samples, and with little; None where that is no other one."""
+    plain = replace(labels, answers=tuple(replace(answer, samples=()) for answer in labels.answers))
+    little = replace(plain, answers=tuple(replace(answer, entropies=(), margins=()) for answer in plain.answers))
+    kinds = groups_of(labels.answers)
+    return {
+        TRUST: fit_trust(plain, vectors, embedder, pair),
+        TRUST_OF_SAMPLES: fit_trust(labels, vectors, embedder, pair) if "samples" in kinds else None,
+        TRUST_OF_LITTLE: fit_trust(little, vectors, embedder, pair) if {"logprobs", "spread"} <= set(kinds) else None,
+    }
 
 
 def _folds(count: int, groups: Sequence[str] = ()) -> Sequence[Ints]:

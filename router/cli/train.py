@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
@@ -114,8 +114,7 @@ async def _pre(labels: Labels, directory: Path) -> _Learned:
 
 
 async def _post(labels: Labels, directory: Path) -> _Learned:
-    """What samples say is learned beside, where every answer has some: a device may go without."""
-    from router.arbiter.arbiter import ARBITER, BOTH, TRUST, TRUST_OF_SAMPLES
+    from router.arbiter.arbiter import ARBITER, BOTH, TRUST
     from router.arbiter.labels import learnable_answers
     from router.arbiter.metrics import auroc, bootstrap, brier, ece
 
@@ -124,15 +123,13 @@ async def _post(labels: Labels, directory: Path) -> _Learned:
     training = _training()
     started = time.monotonic()
     vectors, embedder = await _embedded([answer.text for answer in labels.answers])
-    plain = replace(labels, answers=tuple(replace(answer, samples=()) for answer in labels.answers))
     place = directory / ARBITER
     with _working(f"learning from {len(labels):,} answers"):
-        ensemble = training.fit_trust(plain, vectors, embedder)
-        kept: dict[Path, Ensemble | Both | None] = {
-            place / TRUST: ensemble,
-            place / TRUST_OF_SAMPLES: training.fit_trust(labels, vectors, embedder) if _sampled(labels) else None,
-            place / BOTH: await _both(labels, ensemble),
-        }
+        trusts: dict[str, Ensemble | None] = training.fit_trusts(labels, vectors, embedder)
+        ensemble = trusts[TRUST]
+        assert ensemble is not None
+        kept: dict[Path, Ensemble | Both | None] = {place / name: learned for name, learned in trusts.items()}
+        kept[place / BOTH] = await _both(labels, ensemble)
     for path, learned in kept.items():
         if learned is None:
             path.unlink(missing_ok=True)  # of an earlier training: it knows nothing of these answers
@@ -161,10 +158,6 @@ async def _both(labels: Labels, trust: Ensemble) -> Both | None:
     vectors, embedder = await _embedded(labels.prompts)
     before = _training().fit_gain(labels, vectors, embedder)
     return fit_both(before.held_out[:, 0], trust.held_out[:, 0], gains)
-
-
-def _sampled(labels: Labels) -> bool:
-    return all(answer.samples for answer in labels.answers)
 
 
 def _training() -> ModuleType:

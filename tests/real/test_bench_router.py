@@ -81,7 +81,7 @@ def test_a_record_is_of_real_answers_and_can_be_learned_from(tmp_path: Path) -> 
     assert recorded(out)[: len(first)] == first
     assert len(recorded(out)) == len(first) + 1
     labels = record.graded(out)
-    assert groups_of(labels.answers) == ("form", "tokens", "support", "samples")
+    assert groups_of(labels.answers) == ("form", "logprobs", "spread", "support", "samples")
     assert all(prompt == prompt.lower() for prompt in labels.prompts)
 
 

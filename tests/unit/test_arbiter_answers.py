@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from router.arbiter.answers import Answer, groups_of, names_of, seen
 from router.arbiter.features import surface
 
-EVERY = ("form", "tokens", "support", "samples")
+EVERY = ("form", "logprobs", "spread", "support", "samples")
 TOKENS = Answer(
     "q?", "a", logprobs=(-0.02, -3.0, -0.5, -1.0), entropies=(0.5, 2.0, 1.0, 0.5), margins=(0.9, 0.1, 0.5, 0.5)
 )
@@ -37,14 +37,14 @@ def form(question: str, text: str) -> dict[str, float]:
 def test_groups_are_those_that_every_answer_has() -> None:
     sampled = replace(TOKENS, samples=("b",))
     assert groups_of([Answer("q?", "a")]) == ("form", "support")
-    assert groups_of([TOKENS]) == ("form", "tokens", "support")
+    assert groups_of([TOKENS]) == ("form", "logprobs", "spread", "support")
     assert groups_of([sampled]) == EVERY
-    assert groups_of([sampled, TOKENS]) == ("form", "tokens", "support")
+    assert groups_of([sampled, TOKENS]) == ("form", "logprobs", "spread", "support")
     assert groups_of([sampled, Answer("q?", "a", samples=("b",))]) == ("form", "support", "samples")
-    assert groups_of([replace(TOKENS, margins=())]) == ("form", "support")
+    assert groups_of([replace(TOKENS, margins=())]) == ("form", "logprobs", "support")
 
 
-@pytest.mark.parametrize("group", ["tokens", "samples"])
+@pytest.mark.parametrize("group", ["logprobs", "spread", "samples"])
 def test_an_answer_without_a_group_is_not_seen(group: str) -> None:
     assert seen(HERON, ("form", group)) is None
     assert seen(HERON, ("form",)) is not None
@@ -59,8 +59,8 @@ def test_the_question_is_always_seen() -> None:
 def test_names_differ_and_follow_the_groups() -> None:
     names = names_of(EVERY)
     assert len(names) == len(set(names)) == len(seen(replace(TOKENS, samples=("b",)), EVERY) or ())
-    assert set(names_of(("tokens",))) < set(names)
-    assert names_of(("form", "tokens"))[-13:] == names_of(("tokens",))[-13:]
+    assert set(names_of(("logprobs",))) < set(names)
+    assert names_of(("form", "logprobs"))[-7:] == names_of(("logprobs",))[-7:]
 
 
 # --- form -------------------------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def test_the_kind_that_is_asked_for(question: str, text: str, number: float, nam
 
 
 def test_tokens_by_hand() -> None:
-    found = of(TOKENS, "tokens")
+    found = of(TOKENS, "logprobs") | of(TOKENS, "spread")
     assert found["mean logprob"] == pytest.approx(-4.52 / 4)
     assert found["least logprob"] == found["low logprobs"] == -3.0
     assert found["sum of logprobs"] == pytest.approx(-math.log1p(4.52))
@@ -160,7 +160,7 @@ def test_tokens_by_hand() -> None:
     assert (found["first margin"], found["least margin"], found["mean margin"]) == (0.9, 0.1, 0.5)
     assert found["tokens"] == pytest.approx(math.log1p(4))
     eight = replace(TOKENS, logprobs=(-1.0, -2.0, -3.0, -4.0) * 2)
-    assert of(eight, "tokens")["low logprobs"] == -4.0
+    assert of(eight, "logprobs")["low logprobs"] == -4.0
 
 
 # --- support ----------------------------------------------------------------------------------------------------------

@@ -60,8 +60,8 @@ def test_it_says_what_it_learned_from() -> None:
     assert (about.embedder, about.learned_from, about.questions) == (EMBEDDER, "labels", COUNT)
     assert tuple(gain().experts) == OF_QUESTIONS
     assert gain().version == "gain-labels"
-    assert trust().about.groups == ("form", "tokens", "support")
-    assert trust(2).about.groups == ("form", "tokens", "support", "samples")
+    assert trust().about.groups == ("form", "logprobs", "spread", "support")
+    assert trust(2).about.groups == ("form", "logprobs", "spread", "support", "samples")
     assert trust(2).about.features == names_of(trust(2).about.groups)
     assert tuple(trust().experts) == OF_ANSWERS
     assert trust().version == "trust-graded answe"

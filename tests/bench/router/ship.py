@@ -19,7 +19,7 @@ from edge.models import MINILM
 from router.arbiter import arbiter
 from router.arbiter.labels import Labels
 from router.arbiter.metrics import Outcomes, auroc, ece
-from router.arbiter.training import fit_gain, fit_trust
+from router.arbiter.training import fit_gain, fit_trusts
 from tests.bench.router.record import KEPT, graded
 from tests.bench.router.vectors import embedded
 
@@ -47,11 +47,11 @@ def main() -> None:
         gain.save(_SHIPPED / arbiter.GAIN)
         expected = gain.held_out[:, 0]
         print(f"{arbiter.GAIN}: AUROC {auroc(-expected, labels.outcomes.weak):.3f} of the edge being right")
-        plain = replace(record, answers=tuple(replace(answer, samples=()) for answer in record.answers))
-        for name, some in ((arbiter.TRUST, plain), (arbiter.TRUST_OF_SAMPLES, record)):
-            texts = [answer.text.strip() or "." for answer in some.answers]
-            vectors = asyncio.run(embedded(embedder, texts))
-            trust = fit_trust(some, vectors, embedder.model_hash, "SmolLM2-135M-Instruct (XQuAD, NQ-open, own facts)")
+        texts = [answer.text.strip() or "." for answer in record.answers]
+        vectors = asyncio.run(embedded(embedder, texts))
+        about = "SmolLM2-135M-Instruct (XQuAD, NQ-open, own facts)"
+        for name, trust in fit_trusts(record, vectors, embedder.model_hash, about).items():
+            assert trust is not None
             trust.save(_SHIPPED / name)
             expected, right = trust.held_out.T
             print(f"{name}: AUROC {auroc(expected, right):.3f}, ECE {ece(expected, right):.3f} on held-out articles")
