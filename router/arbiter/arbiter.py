@@ -152,7 +152,7 @@ async def _expected(ensemble: Ensemble, text: str, see: Callable[[], Sequence[fl
     asking = asyncio.ensure_future(wanted.embed(wanted.text))
     await asyncio.sleep(0)  # what takes longest goes out first
     begun = ensemble.begin(text, np.array(see()))
-    return ensemble.finish(begun, np.asarray(await asking))
+    return ensemble.finish(begun, np.asarray(await asking, np.float32))
 
 
 def _rule(settings: RouterSettings, gains: Floats, otherwise: Rule) -> Rule:

@@ -21,7 +21,7 @@ from router.arbiter.experts import Expert, Line, Look, Meaning
 from router.arbiter.features import LOOKED_AT
 from router.arbiter.metrics import Floats
 
-_FORMAT = 2
+_FORMAT = 3
 # What reading a damaged archive ends in, as flipping its bits has shown.
 _DAMAGE = (
     OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, RuntimeError, MemoryError,
@@ -57,9 +57,15 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What could be said without the embedding: scores of the experts, [experts], 0 for the one that waits for it."""
+    """What could be said without the embedding: what each expert adds to the score, 0 for the one that waits for it.
 
-    scores: Floats
+    That one adds `factor` times what it says above `centre`.
+    """
+
+    scores: dict[str, float]
+    total: float
+    factor: float
+    centre: float
     familiar: bool
 
 
@@ -67,13 +73,20 @@ class Begun:
 class Expected:
     """`value` is the gain P(cloud right) - P(edge right), or the probability that an answer is right.
 
-    `parts` are what each expert adds: to the gain, or to the score behind a probability. What is not `familiar` is
-    unlike all that was learned from: the value is no more than a guess.
+    What is not `familiar` is unlike all that was learned from: the value is no more than a guess.
     """
 
     value: float
-    parts: dict[str, float]
     familiar: bool
+    begun: Begun
+    meaning: float
+    scale: float
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """What each expert adds: to the gain, or to the score behind a probability."""
+        scores = self.begun.scores | ({"meaning": self.meaning} if "meaning" in self.begun.scores else {})
+        return {name: score * self.scale for name, score in scores.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +112,23 @@ class Ensemble:
 
     def begin(self, text: str, seen: Floats) -> Begun:
         look = Look(text[:LOOKED_AT], seen, np.empty(0))
-        scores = np.zeros(len(self.experts))
-        for place, (name, expert) in enumerate(self.experts.items()):
-            if name != "meaning":
-                scores[place] = self._score(place, expert.of(look))
-        return Begun(scores, share_outside_latin(look.text) <= self.domain.most_foreign)
+        factors, centres = (self.weights / self.spread).tolist(), self.centre.tolist()
+        scores: dict[str, float] = {}
+        waits = (0.0, 0.0)
+        for (name, expert), factor, centre in zip(self.experts.items(), factors, centres, strict=True):
+            scores[name] = 0.0 if name == "meaning" else factor * (expert.of(look) - centre)
+            waits = (factor, centre) if name == "meaning" else waits
+        familiar = share_outside_latin(look.text) <= self.domain.most_foreign
+        return Begun(scores, sum(scores.values()), *waits, familiar)
 
     def finish(self, begun: Begun, vector: Floats) -> Expected:
-        scores, familiar = begun.scores, begun.familiar
-        meaning = self.experts.get("meaning")
+        """Little is left to do here, as somebody waits for it."""
+        meaning, score, familiar = self.experts.get("meaning"), 0.0, begun.familiar
         if isinstance(meaning, Meaning) and len(vector):
-            place = list(self.experts).index("meaning")
             says, nearest = meaning.looked_up(vector)
-            scores = scores.copy()
-            scores[place] = self._score(place, says)
+            score = begun.factor * (says - begun.centre)
             familiar = familiar and nearest >= self.domain.least_near
-        added = (scores * self._scale).tolist()
-        return Expected(
-            self.calibration.of(float(scores.sum())), dict(zip(self.experts, added, strict=True)), bool(familiar)
-        )
-
-    def _score(self, place: int, says: float) -> float:
-        return float(self.weights[place] * (says - self.centre[place]) / self.spread[place])
+        return Expected(self.calibration.of(begun.total + score), familiar, begun, score, self._scale)
 
     @property
     def _scale(self) -> float:
@@ -208,6 +216,6 @@ def _of(name: str, arrays: dict[str, Any]) -> dict[str, Any]:
     """The fields of a part: arrays, and numbers where they have no dimension."""
     found = {key.removeprefix(f"{name}."): array for key, array in arrays.items() if key.startswith(f"{name}.")}
     return {
-        key: array.item() if not array.ndim else array.astype(np.float32 if key == _NARROW else _WIDE[array.dtype])
+        key: array.item() if not array.ndim else array.astype(np.float32 if name == "meaning" else _WIDE[array.dtype])
         for key, array in found.items()
     }

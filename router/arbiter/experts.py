@@ -132,33 +132,26 @@ class Trees:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """Kernel ridge regression on `landmarks`, [count, dimension] (Nystroem's approximation)."""
+    """Kernel ridge regression on landmarks (Nystroem's approximation): `bias + exp(vector @ landmarks.T) @ weights`.
+
+    `landmarks` are vectors of length 1 times twice the sharpness of the kernel, which is Gaussian for such vectors.
+    """
 
     landmarks: NDArray[np.float32]
-    weights: Floats
-    sharpness: float
+    weights: NDArray[np.float32]
     bias: float
 
     def of(self, look: Look) -> float:
-        return self.bias + float(self.nearness(look.vector) @ self.weights)
+        return self.looked_up(look.vector)[0]
 
     def of_all(self, looks: Looks) -> Floats:
-        return self.bias + self.nearness(looks.vectors) @ self.weights
+        near = np.exp(looks.vectors.astype(np.float32) @ self.landmarks.T)
+        return np.asarray(self.bias + near @ self.weights, np.float64)
 
     def looked_up(self, vector: Floats) -> tuple[float, float]:
-        """What it says of a vector, and how near the nearest landmark is."""
-        near = self.nearness(vector)
-        return self.bias + float(near @ self.weights), float(near.max())
-
-    def nearness(self, vectors: Floats) -> Floats:
-        """Of vectors to the landmarks, [..., landmarks]."""
-        return nearness(vectors, self.landmarks, self.sharpness)
-
-
-def nearness(vectors: Floats, landmarks: NDArray[np.float32], sharpness: float) -> Floats:
-    """Of vectors of length 1, [..., dimension], to landmarks, [landmarks, dimension]: 1 for the same."""
-    cosines = vectors.astype(np.float32) @ landmarks.T
-    return np.exp(2 * sharpness * (cosines.astype(np.float64) - 1))
+        """What it says of a vector, and how near the nearest landmark is: twice the sharpness for the same."""
+        near = self.landmarks @ vector.astype(np.float32, copy=False)
+        return self.bias + float(np.exp(near) @ self.weights), float(near.max())
 
 
 @dataclass(frozen=True, slots=True)

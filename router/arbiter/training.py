@@ -17,13 +17,13 @@ from router.arbiter import calibration
 from router.arbiter.answers import groups_of, names_of, seen
 from router.arbiter.arbiter import TRUST, TRUST_OF_LITTLE, TRUST_OF_SAMPLES
 from router.arbiter.ensemble import About, Domain, Ensemble
-from router.arbiter.experts import Expert, Line, Looks, Meaning, Trees, Words, nearness, terms, weighed
+from router.arbiter.experts import Expert, Line, Looks, Meaning, Trees, Words, terms, weighed
 from router.arbiter.features import LOOKED_AT, NAMES, surface
 from router.arbiter.labels import Labels, learnable, learnable_answers
 from router.arbiter.metrics import Floats, Ints
 
 _FOLDS = 5
-_LANDMARKS, _SHARPNESS = 400, 1.0
+_LANDMARKS, _SHARPNESS = 256, 1.0
 _RATE, _LEAVES = 0.04, 4
 _GROWN, _ENDS, _TRIED = 200, 100, 0.2  # trees of a forest, leaves of each, and the features that a split chooses from
 _PULL = 1000.0  # questions' worth of belief that all experts count the same
@@ -116,24 +116,30 @@ def _joined(trees: Sequence[Any], values: Sequence[Floats], bias: float) -> Tree
 
 def fit_meaning(known: Looks, targets: Floats, strength: Setting) -> Meaning:
     values = wanted(targets)
-    landmarks = _landmarks(known.vectors)
-    blank = Meaning(landmarks, np.zeros(len(landmarks)), _SHARPNESS, float(values.mean()))
-    near, among = blank.nearness(known.vectors), blank.nearness(landmarks.astype(np.float64))
+    landmarks, bias = _landmarks(known.vectors), float(values.mean())
+    near, among = (np.exp(_nearness(vectors, landmarks) - 2 * _SHARPNESS) for vectors in (known.vectors, landmarks))
     weights = np.linalg.solve(
-        near.T @ near + strength * among + 1e-6 * np.eye(len(landmarks)), near.T @ (values - blank.bias)
+        near.T @ near + strength * among + 1e-6 * np.eye(len(landmarks)), near.T @ (values - bias)
     )
-    return Meaning(landmarks, np.asarray(weights), _SHARPNESS, blank.bias)
+    scaled = (2 * _SHARPNESS * landmarks).astype(np.float32)
+    return Meaning(scaled, (np.exp(-2 * _SHARPNESS) * weights).astype(np.float32), bias)
 
 
-def _landmarks(vectors: Floats) -> Any:
-    """The vectors, or where they are many the middles of so many groups of them, of length 1."""
+def _nearness(vectors: Floats, landmarks: Floats) -> Floats:
+    """As `Meaning.looked_up` has it."""
+    return np.asarray(2 * _SHARPNESS * (vectors @ landmarks.T))
+
+
+def _landmarks(vectors: Floats) -> Floats:
+    """The different vectors, or where they are many the middles of so many groups of them, of length 1."""
     from sklearn.cluster import KMeans
 
-    if len(vectors) <= _LANDMARKS:
-        return vectors.astype(np.float32)
+    different = np.unique(vectors.round(6), axis=0)
+    if len(different) <= _LANDMARKS:
+        return different
     grouped = KMeans(_LANDMARKS, init="random", n_init=1, max_iter=5, random_state=0).fit(vectors.astype(np.float32))
-    centres = np.asarray(grouped.cluster_centers_)
-    return (centres / np.linalg.norm(centres, axis=1, keepdims=True)).astype(np.float32)
+    centres = np.asarray(grouped.cluster_centers_, np.float64)
+    return np.asarray(centres / np.linalg.norm(centres, axis=1, keepdims=True))
 
 
 def fit_line(known: Looks, targets: Floats, strength: Setting) -> Line:
@@ -221,7 +227,7 @@ def _domain(texts: Sequence[str], vectors: Floats, folds: Sequence[Ints]) -> Dom
     near = np.empty(len(vectors))
     for held_out in folds:
         landmarks = _landmarks(vectors[np.setdiff1d(np.arange(len(vectors)), held_out)])
-        near[held_out] = nearness(vectors[held_out], landmarks, _SHARPNESS).max(axis=1)
+        near[held_out] = _nearness(vectors[held_out], landmarks).max(axis=1)
     return Domain(float(np.quantile(near, _FAR)), foreign + _FOREIGN)
 
 

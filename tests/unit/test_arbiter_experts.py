@@ -161,19 +161,20 @@ def test_meaning_is_kernel_ridge_regression(world: World) -> None:
     assert ours == pytest.approx(exact.predict(known.vectors[ASKED]) + gains.mean(), abs=2e-3)
 
 
-def test_of_many_vectors_there_are_some_hundred_landmarks_of_length_one(world: World) -> None:
+def test_of_many_vectors_there_are_some_hundred_landmarks_of_one_length(world: World) -> None:
     _, known, targets = world
     meaning = fit_meaning(known, targets, 10.0)
-    assert meaning.landmarks.shape == (400, len(TOPICS))
-    assert np.linalg.norm(meaning.landmarks, axis=1) == pytest.approx(1.0, abs=1e-5)
+    assert meaning.landmarks.shape == (256, len(TOPICS))
+    assert np.linalg.norm(meaning.landmarks, axis=1) == pytest.approx(2.0, abs=1e-5)
 
 
-def test_nearness_is_one_for_the_same_and_less_for_others() -> None:
-    vectors = np.eye(3)
-    meaning = Meaning(vectors.astype(np.float32), np.array([3.0, 2.0, 1.0]), 1.0, 0.5)
-    assert meaning.nearness(vectors) == pytest.approx(np.where(np.eye(3) > 0, 1.0, np.exp(-2.0)))
-    assert meaning.looked_up(vectors[1]) == pytest.approx((0.5 + 2 + 4 * np.exp(-2.0), 1.0))
-    assert meaning.looked_up(-vectors[1])[1] == pytest.approx(np.exp(-2.0))
+def test_the_nearest_landmark_is_found() -> None:
+    meaning = Meaning(2 * np.eye(3, dtype=np.float32), np.array([3.0, 2.0, 1.0], np.float32), 0.5)
+    vector = np.array([0.0, 1.0, 0.0])
+    assert meaning.looked_up(vector) == pytest.approx((0.5 + 3 + 2 * np.exp(2.0) + 1, 2.0))
+    assert meaning.looked_up(-vector)[1] == 0.0
+    looks = Looks(np.zeros(1, np.int64), None, np.zeros((2, 1)), np.stack([vector, -vector]))
+    assert meaning.of_all(looks) == pytest.approx([meaning.looked_up(one)[0] for one in (vector, -vector)])
 
 
 def test_a_line_is_ridge_regression_on_one_scale(world: World) -> None:

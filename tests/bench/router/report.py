@@ -89,6 +89,10 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         yield f"| MMLU, subjects that were not learned from, {splits} splits | {areas} | {less} (length) |"
     yield from _trust(rows)
     yield from _spending(rows)
+    yield from ("", "| time of a decision | p50 | p95 |", "|---|---|---|")
+    for row in rows:
+        if row["table"] == "speed":
+            yield f"| `{row['what']}` | {row['p50']:.1f} | {row['p95']:.1f} |"
 
 
 def _trust(rows: Sequence[Row]) -> Iterator[str]:
