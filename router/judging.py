@@ -26,7 +26,7 @@ async def judged(written: Written, rule: Rule, prompt: Prompt, desk: Desk) -> Ou
         verdict = await desk.decided(rule, written.gain, prompt)
         numbers = {"gain": written.gain, **number("trust", written.trust), **number("threshold", verdict.threshold)}
         says = "the cloud is asked" if verdict.to_cloud else "the edge's answer stays"
-        await desk.step(step("judge", says, None, numbers))
+        await desk.step(step("judge", ": ".join(filter(None, (says, verdict.because))), None, numbers))
         if not verdict.to_cloud:
             return kept(written.draft, written.trust)
         cloud = await desk.ask_cloud(rule, verdict, prompt, show=False)

@@ -100,4 +100,4 @@ def _fault(name: str, section_type: type[Section], fault: dict[str, Any]) -> str
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return f"{name}.{key} is not a setting; there are {', '.join(sorted(section_type.model_fields))}"
-    return f"{name}.{key}: {fault['msg']}"
+    return f"{name}.{key}: {fault['msg']}" if key else f"[{name}] {fault['msg'].removeprefix('Value error, ')}"

@@ -165,11 +165,12 @@ def _rule(settings: RouterSettings, gains: Floats, otherwise: Rule) -> Rule:
 
 
 def _keeps_from(settings: RouterSettings, trust: Ensemble) -> tuple[float, str]:
-    """The trust from which an answer stays, and the setting that says so."""
+    """The trust from which an answer stays; and why none ever does, if so."""
     if settings.wrong_at_most is None:
-        return settings.trust_threshold, "router.trust_threshold"
+        return settings.trust_threshold, ""
     expected, right = trust.held_out.T
     promise = guaranteed(expected, right, settings.wrong_at_most, 1 - settings.confidence)
     if promise is None:
-        return math.inf, "router.wrong_at_most, which no threshold can promise"
-    return promise.threshold, "router.wrong_at_most"
+        wanted = f"at most {settings.wrong_at_most:.0%} wrong (router.wrong_at_most)"
+        return math.inf, f"{wanted} cannot be promised at any trust, from {len(right)} graded answers"
+    return promise.threshold, ""

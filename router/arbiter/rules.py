@@ -7,20 +7,23 @@ probability that it is wrong.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from edgewise.errors import OverBudget
 from router.arbiter.thresholds import Pacer, by_price
 
+_BUDGET = "router.usd_per_question"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`reserved_usd` must be settled once the question is answered."""
+    """`reserved_usd` must be settled once the question is answered; `because` says what else decided."""
 
     to_cloud: bool
     threshold: float
     reserved_usd: float = 0.0
+    because: str = ""
 
 
 class Rule(Protocol):
@@ -84,14 +87,16 @@ class Paced:
         self._pacer = Pacer(usd_per_question)
 
     def decide(self, gain: float, most_usd: float | None = None, *, familiar: bool = True) -> Verdict:
-        most = _known(most_usd, "router.usd_per_question")
-        threshold = self._pacer.asks(most)
-        to_cloud = self._pacer.allows(gain, most)
-        return Verdict(to_cloud, threshold, most if to_cloud else 0.0)
+        foreseen = self.foresee(gain, most_usd)
+        most = _known(most_usd, _BUDGET)
+        self._pacer.allows(gain, most)
+        return replace(foreseen, reserved_usd=most) if foreseen.to_cloud else foreseen
 
     def foresee(self, gain: float, most_usd: float | None = None, *, familiar: bool = True) -> Verdict:
-        most = _known(most_usd, "router.usd_per_question")
-        return Verdict(self._pacer.foresees(gain, most), self._pacer.asks(most))
+        most = _known(most_usd, _BUDGET)
+        threshold, to_cloud = self._pacer.asks(most), self._pacer.foresees(gain, most)
+        waits = gain >= threshold and not to_cloud
+        return Verdict(to_cloud, threshold, because=f"the mean cost would exceed {_BUDGET}" if waits else "")
 
     def settle(self, verdict: Verdict, usd: float | None) -> None:
         if verdict.to_cloud:

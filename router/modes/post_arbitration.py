@@ -29,6 +29,8 @@ async def foresee(_: Question, desk: Desk) -> Foreseen:
     if "cascade" not in desk.options:
         words = "both answer; the edge's answer stays if the cloud's says the same, or if it can be trusted"
         return Foreseen(None, words, threshold=wanted)
+    if wanted is None:
+        return Foreseen(None, f"the edge answers first, then the cloud is asked: {desk.arbiter.keeps_because}")
     share = desk.arbiter.doubted
     words = f"the edge answers first; of the graded answers {share:.0%} were trusted too little, and the cloud is asked"
     return Foreseen(None, words, threshold=wanted)

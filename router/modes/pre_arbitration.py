@@ -64,8 +64,8 @@ async def _is_hopeless(expected: Expected, prompt: Prompt, desk: Desk) -> bool:
 
 
 def _in_words(expected: Expected, verdict: Verdict) -> str:
-    unlike = "" if expected.familiar else ", a question unlike all that was learned from"
-    return f"the {'cloud' if verdict.to_cloud else 'edge'} answers{unlike}"
+    unlike = "" if expected.familiar else "a question unlike all that was learned from"
+    return ": ".join(filter(None, (f"the {'cloud' if verdict.to_cloud else 'edge'} answers", unlike, verdict.because)))
 
 
 async def _on_the_edge(question: Question, prompt: Prompt, desk: Desk) -> Outcome:

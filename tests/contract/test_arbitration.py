@@ -166,6 +166,23 @@ def test_a_dry_run_says_what_is_then_done(tried: Trying) -> None:
     tried(work)
 
 
+def test_what_no_money_is_left_for_says_so(tried: Trying) -> None:
+    async def work(place: Place) -> None:
+        [decided] = (await place.ask(question("pre_arbitration"))).steps
+        assert decided.detail == "the edge answers: the mean cost would exceed router.usd_per_question"
+
+    tried(work, settings=RouterSettings(usd_per_question=1e-9))
+
+
+def test_a_dry_run_says_what_cannot_be_promised(tried: Trying) -> None:
+    async def work(place: Place) -> None:
+        found = await place.door.explain(question("post_arbitration+cascade"))
+        assert found.threshold is None
+        assert "at most 0% wrong (router.wrong_at_most) cannot be promised" in found.decision
+
+    tried(work, settings=RouterSettings(wrong_at_most=0.001))
+
+
 def test_a_dry_run_counts_no_question_against_the_budget(tried: Trying) -> None:
     async def work(place: Place) -> None:
         for _ in range(50):

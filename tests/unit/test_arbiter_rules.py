@@ -119,7 +119,8 @@ def test_an_unknown_cost_counts_as_what_was_reserved() -> None:
 def test_what_stayed_costs_nothing() -> None:
     rule = Paced(0.01)
     stayed = rule.decide(1.0, 0.02)
-    assert stayed == Verdict(False, 0.0)
+    assert (stayed.to_cloud, stayed.reserved_usd) == (False, 0.0)
+    assert "router.usd_per_question" in stayed.because
     rule.settle(stayed, 5.0)
     assert rule.decide(1.0, 0.02).to_cloud
 
