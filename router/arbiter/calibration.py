@@ -8,15 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from router.arbiter.metrics import Floats, Ints, brier
-
-
-class Calibration(Protocol):
-    def of(self, score: float) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,8 @@ class Steps:
         return float(np.interp(score, self.scores, self.probabilities))
 
 
-KINDS: dict[str, type[Slope | Sigmoid | Steps]] = {"slope": Slope, "sigmoid": Sigmoid, "steps": Steps}
+Calibration = Slope | Sigmoid | Steps
+KINDS: dict[str, type[Calibration]] = {"slope": Slope, "sigmoid": Sigmoid, "steps": Steps}
 
 
 def slope(scores: Floats, values: Floats) -> Slope:

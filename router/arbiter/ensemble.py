@@ -155,11 +155,12 @@ class Ensemble:
     def save(self, path: Path) -> None:
         """As arrays without code: nothing that is loaded can run. In the place of an earlier one only when whole."""
         kept: dict[str, Any] = {name: getattr(self, name) for name in ("centre", "spread", "weights", "held_out")}
-        for name, expert in {**self.experts, "calibration": self.calibration}.items():
-            kept |= {f"{name}.{field.name}": np.asarray(getattr(expert, field.name)) for field in fields(expert)}  # type: ignore[arg-type]  # all are dataclasses
+        parts: dict[str, Expert | Calibration] = {**self.experts, "calibration": self.calibration}
+        for name, part in parts.items():
+            kept |= {f"{name}.{field.name}": np.asarray(getattr(part, field.name)) for field in fields(part)}
         kinds = {kind: name for name, kind in calibration.KINDS.items()}
         about = asdict(self.about) | asdict(self.domain)
-        about |= {"format": _FORMAT, "experts": list(self.experts), "calibration": kinds[type(self.calibration)]}  # type: ignore[index]  # it is one of them
+        about |= {"format": _FORMAT, "experts": list(self.experts), "calibration": kinds[type(self.calibration)]}
         kept["about"] = np.array(json.dumps(about))
         path.parent.mkdir(parents=True, exist_ok=True)
         written = path.with_name(f".{path.name}.part")
@@ -179,6 +180,8 @@ class Ensemble:
                 return _restored(about, arrays)
         except FileNotFoundError:
             raise NotFound(f"there is no trained arbiter at {path}; {again}") from None
+        except PermissionError:
+            raise InvalidInput(f"{path} may not be read by this user; change its permissions, or {again}") from None
         except _DAMAGE:
             raise InvalidInput(f"{path} is no trained arbiter, or is damaged; {again}") from None
         raise InvalidInput(f"{path} was trained by another version, or for something else; {again}")

@@ -15,7 +15,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +48,6 @@ class Looks:
 
     def take(self, rows: Ints) -> Looks:
         return Looks(self.terms, self.words[rows], self.seen[rows], self.vectors[rows])
-
-
-class Expert(Protocol):
-    def of(self, look: Look) -> float: ...
-
-    def of_all(self, looks: Looks) -> Floats: ...
 
 
 def terms(text: str) -> dict[int, float]:
@@ -173,7 +167,8 @@ class Line:
         return np.asarray((seen - self.usual) * self.weights)
 
 
-KINDS: dict[str, type[Words | Trees | Meaning | Line]] = {
+Expert = Words | Trees | Meaning | Line
+KINDS: dict[str, type[Expert]] = {
     "words": Words,
     "trees": Trees,
     "forest": Trees,

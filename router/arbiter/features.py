@@ -20,6 +20,7 @@ _CHOICES = (
     re.compile(r"^[ \t]*Option \d:[ \t]*(.*)$", re.MULTILINE),
     re.compile(r"\([A-Ja-j1-9]\)\s*([^\n]*?)(?=,?\s*\([A-Ja-j1-9]\)|\n|$)"),
 )
+_CHOICE_BEGINS = re.compile(r"\(?[A-Ja-j1-9]?[.):]?\Z")
 _MOSTLY_NUMBER = re.compile(r"[-$€£\d.,/%\s]*\d[-$€£\d.,/%\s]*[^\W\d]{0,6}")
 LOOKED_AT = 20_000
 """Characters: what decides about a longer text stands at its beginning."""
@@ -154,7 +155,7 @@ def surface(question: str) -> tuple[float, ...]:
         math.log1p(len(set(numbers))),
         math.log1p(max(numbers, default=0.0)),
         share_outside_latin(question),
-        float(re.sub(r"\(?[A-Ja-j1-9]?[.):]?\s*$", "", stem).rstrip().endswith(("?", "？"))),
+        float(_CHOICE_BEGINS.sub("", stem.rstrip()).rstrip().endswith(("?", "？"))),
         *(math.log1p(question.count(sign)) for sign in _SIGNS.values()),
         *_of_choices(choices, stem, letters),
         *(measure(question) for measure in _BY_PATTERN.values()),

@@ -104,12 +104,11 @@ def test_an_answer_says_which_arbiter_decided(trained: Path) -> None:
         assert record["policy_version"] == of_bird["policy_version"]
 
 
+@pytest.mark.usefixtures("multilingual")  # it fetches that embedder
 def test_an_arbiter_of_another_embedder_is_refused(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained / "arbiter", tmp_path / "arbiter")
     e5 = {"EDGEWISE_EDGE__EMBEDDER": "multilingual-e5-small-int8"}
     done = edgewise("explain", SUM, "--mode", "pre_arbitration", data_dir=tmp_path, settings=e5)
-    if "edgewise models pull" in done.stderr:
-        pytest.skip("the other embedder is not on this machine")
     assert (done.returncode, done.stdout) == (1, "")
     assert "trained with another embedder" in done.stderr
 

@@ -24,7 +24,7 @@ LONG = 100_000
 AWKWARD = (
     "(" * LONG, "9" * LONG, "1+" * LONG, "(A) x, " * LONG, "A) " * LONG, "\n" * LONG, " " * LONG, "<<" * LONG,
     "#### " * LONG, "#### " + "9" * 400, "1/0 = 2", "-" * LONG, "$,.%" * LONG,
-    "Option 1: " * LONG, "\u202e\u0000", "\U0001f600" * LONG,
+    " " * LONG + "x", " " * 19_000 + "x", "Option 1: " * LONG, "\u202e\u0000", "\U0001f600" * LONG,
 )  # fmt: skip
 
 
@@ -70,6 +70,15 @@ def test_a_file_with_any_bit_flipped_is_refused_or_read(tmp_path: Path) -> None:
         except InvalidInput:
             refused += 1
     assert refused > 40
+
+
+def test_what_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)  # root, whom tests may run as, may read everything
+    with pytest.raises(InvalidInput, match="may not be read by this user"):
+        Ensemble.load(tmp_path / "trust.npz", "trust")
 
 
 def test_features_that_this_version_does_not_know_are_refused(tmp_path: Path) -> None:
