@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from edgewise.errors import BrokenOff, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.types import (
@@ -175,7 +176,7 @@ class Writer:
 class Desk:
     """`local` scores (under `cache_key`) and embeds; `cloud` passes the budget and the egress gate (meter.py).
 
-    `arbiter` decides; `embedder` is the hash of the model that `local` embeds with.
+    `arbiter` decides; `embedder` is the hash of the model that `local` embeds with. `asked_at` is in the device's time.
 
     `keep` lets the device remember what the cloud informed of, once the answer is out.
     """
@@ -191,6 +192,7 @@ class Desk:
     settings: RouterSettings
     options: frozenset[str]
     elapsed: Callable[[], float]
+    asked_at: datetime
 
     async def step(self, step: Step) -> None:
         await self.emit(step)

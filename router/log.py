@@ -192,8 +192,12 @@ class Log:
 
 
 def now() -> str:
+    return stamped(datetime.now(UTC))
+
+
+def stamped(moment: datetime) -> str:
     """RFC 3339, UTC, milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def parse_grade(value: str) -> float:

@@ -8,12 +8,14 @@ Gated      lets out only what the policy releases (privacy.py)
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
+import struct
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from edgewise.errors import Cancelled, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.ports import Edge, Side
@@ -23,6 +25,7 @@ from edgewise.types import (
     Completion,
     CostBasis,
     Findings,
+    FinishReason,
     Options,
     Passage,
     Prompt,
@@ -39,18 +42,20 @@ from edgewise.types import (
 
 Clock = Callable[[], float]
 PlainSide = Side[Prompt, Query]
+Kind = Literal["generate", "retrieve", "score", "read", "embed"]
 
 
 class SideCall(Value):
     """One call of a side, complete enough to be replayed.
 
-    `key` is the SHA-256 of what determines the answer: side, kind, model, prompt or query, sampling, schema. Times are
-    seconds since the question arrived. Costs are as in `Completion`.
+    `key` is the SHA-256 of all that was asked for (`content_key`); keys, caches and priorities are no part of that.
+    Times are seconds since the question arrived. Costs are as in `Completion`. `response` is what was generated, the
+    findings or the reading as JSON, or vectors as `packed` writes them. `error` is a status name, `reason` the error's.
     """
 
     key: str
     side: Author
-    kind: Literal["generate", "retrieve", "score"]
+    kind: Kind
     request: str
     response: str = ""
     logprobs: tuple[float, ...] = ()
@@ -59,7 +64,7 @@ class SideCall(Value):
     prompt_version: str = ""
     model: str = ""
     model_hash: str | None = None
-    finish_reason: str | None = None
+    finish_reason: FinishReason | None = None
     tokens: Tokens = Tokens()
     timings: Timings = Timings()
     started_s: float
@@ -69,6 +74,7 @@ class SideCall(Value):
     cost_basis: CostBasis | None = None
     flops: float | None = None
     error: str = ""
+    reason: str = ""
 
 
 class Ledger:
@@ -113,12 +119,45 @@ class Ledger:
     @property
     def flops(self) -> float | None:
         """Of both sides, or None when that of a call which counted tokens is unknown."""
-        counts = [call.flops for call in self.calls if call.kind != "retrieve" and call.tokens != Tokens()]
+        counts = [call.flops for call in self.calls if call.tokens != Tokens()]
         return None if any(count is None for count in counts) else sum(count or 0.0 for count in counts)
 
 
 # Refused here, before anything was sent: no call was made.
 _NOT_MADE = (Withheld, OverBudget)
+
+
+class _Noting:
+    """One call while it is made. It goes into the ledger at its end, failed or cancelled too, unless it was not made.
+
+    `first_s` and `known` are what its maker finds out about it. A call that is `over` cannot fail any more.
+    """
+
+    def __init__(self, ledger: Ledger, side: Author, kind: Kind, request: str, version: str = "") -> None:
+        self._ledger = ledger
+        self._begun = SideCall(
+            key="", side=side, kind=kind, request=request, prompt_version=version, started_s=ledger.now(), ended_s=0.0
+        )
+        self.asked = request
+        self.over = False
+        self.first_s: float | None = None
+        self.known: dict[str, object] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, failure: BaseException | None, __: object) -> None:
+        if isinstance(failure, _NOT_MADE):
+            return
+        end: dict[str, object] = {
+            "key": content_key(self._begun.side, self._begun.kind, self.asked),
+            "first_s": self.first_s,
+            "ended_s": self._ledger.now(),
+        }
+        if failure is not None and not self.over:
+            kind = failure if isinstance(failure, EdgewiseError) else _kind_of(failure)
+            end |= {"error": kind.code, "reason": kind.reason}
+        self._ledger.calls.append(self._begun.model_copy(update=self.known | end))
 
 
 class Metered:
@@ -130,125 +169,106 @@ class Metered:
         self._ledger = ledger
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
-        started, first = self._ledger.now(), None
         chunks: list[Chunk] = []
-        end: Completion | None = None
-        error, made = "", True
-        try:
-            async with aclosing(self._side.generate(prompt, options)) as parts:
-                async for part in parts:
-                    if isinstance(part, Chunk):
-                        first = self._ledger.now() if first is None else first
-                        chunks.append(part)
-                    else:
-                        end = part
-                    yield part
-        except BaseException as failure:
-            error, made = "" if end else _code_of(failure), not isinstance(failure, _NOT_MADE)
-            raise
-        finally:
-            request = _canonical(prompt) + _canonical(options.sampling) + options.response_schema
-            call = SideCall(
-                key=_key(self._author, "generate", (end.model_hash or end.model) if end else "", request),
-                side=self._author,
-                kind="generate",
-                request=_canonical(prompt),
-                response="".join(chunk.text for chunk in chunks),
-                logprobs=tuple(value for chunk in chunks for value in chunk.logprobs),
-                entropies=tuple(value for chunk in chunks for value in chunk.entropies),
-                margins=tuple(value for chunk in chunks for value in chunk.margins),
-                prompt_version=prompt.version,
-                started_s=started,
-                first_s=first,
-                ended_s=self._ledger.now(),
-                error=error,
-            )
-            if made:
-                self._ledger.calls.append(_with_end(call, end) if end else call)
+        with self._noting("generate", _canonical(prompt), prompt.version) as call:
+            call.asked = generation_asked(prompt, options)
+            try:
+                async with aclosing(self._side.generate(prompt, options)) as parts:
+                    async for part in parts:
+                        if isinstance(part, Chunk):
+                            call.first_s = self._ledger.now() if call.first_s is None else call.first_s
+                            chunks.append(part)
+                        else:
+                            call.known = {name: getattr(part, name) for name in _OF_THE_END}
+                            call.over = True
+                        yield part
+            finally:
+                call.known |= _said(chunks)
 
     async def retrieve(self, query: Query) -> Findings:
-        started = self._ledger.now()
-        findings, error, made = Findings(), "", True
-        try:
+        with self._noting("retrieve", _canonical(query)) as call:
             findings = await self._side.retrieve(query)
+            call.known = {
+                "response": _canonical(findings), "cost_usd": findings.cost_usd, "cost_basis": findings.cost_basis,
+            }  # fmt: skip
             return findings
-        except BaseException as failure:
-            error, made = _code_of(failure), not isinstance(failure, _NOT_MADE)
-            raise
-        finally:
-            call = SideCall(
-                key=_key(self._author, "retrieve", "", _canonical(query)),
-                side=self._author,
-                kind="retrieve",
-                request=_canonical(query),
-                response=_canonical(findings),
-                started_s=started,
-                ended_s=self._ledger.now(),
-                cost_usd=findings.cost_usd,
-                cost_basis=findings.cost_basis,
-                error=error,
-            )
-            if made:
-                self._ledger.calls.append(call)
 
     async def status(self) -> SideStatus:
         return await self._side.status()
 
+    def _noting(self, kind: Kind, request: str, version: str = "") -> _Noting:
+        return _Noting(self._ledger, self._author, kind, request, version)
+
 
 class MeteredEdge(Metered):
-    """The edge, whose scores cost tokens too. Embedding and reading take milliseconds and no tokens: no calls."""
+    """The edge, whose scores cost tokens too; embedding and reading take time and no tokens."""
 
     def __init__(self, edge: Edge, ledger: Ledger) -> None:
         super().__init__("edge", edge, ledger)
         self._edge = edge
 
     async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
-        started, error = self._ledger.now(), ""
-        scores = Scores(logprobs=())
-        try:
+        with self._noting("score", score_asked(prompt, continuations), prompt.version) as call:
             scores = await self._edge.score(prompt, continuations, cache_key)
+            call.known = {"logprobs": scores.logprobs, "tokens": scores.tokens, "flops": scores.flops}
             return scores
-        except BaseException as failure:
-            error = _code_of(failure)
-            raise
-        finally:
-            request = _canonical(prompt) + json.dumps(continuations)
-            self._ledger.calls.append(
-                SideCall(
-                    key=_key("edge", "score", "", request),
-                    side="edge",
-                    kind="score",
-                    request=request,
-                    logprobs=scores.logprobs,
-                    prompt_version=prompt.version,
-                    tokens=scores.tokens,
-                    flops=scores.flops,
-                    started_s=started,
-                    ended_s=self._ledger.now(),
-                    error=error,
-                )
-            )
 
     async def read(self, question: Text, passages: tuple[Passage, ...]) -> Reading:
-        return await self._edge.read(question, passages)
+        with self._noting("read", read_asked(question, passages)) as call:
+            reading = await self._edge.read(question, passages)
+            call.known = {"response": _canonical(reading)}
+            return reading
 
     async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
-        return await self._edge.embed(texts)
+        with self._noting("embed", embed_asked(texts)) as call:
+            vectors = await self._edge.embed(texts)
+            call.known = {"response": packed(vectors)}
+            return vectors
 
 
-def _code_of(failure: BaseException) -> str:
-    """The status name of whatever ended a call early."""
-    match failure:
-        case EdgewiseError():
-            return failure.code
-        case asyncio.CancelledError() | GeneratorExit():
-            return Cancelled.code
-    return Internal.code
+def content_key(side: Author, kind: Kind, asked: str) -> str:
+    """What a call is found under: the SHA-256 of all that it asks for. Which model answers is another matter."""
+    return hashlib.sha256("\x1f".join((side, kind, asked)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _with_end(call: SideCall, end: Completion) -> SideCall:
-    same = {name: getattr(end, name) for name in _OF_THE_END}
-    return call.model_copy(update=same)
+def generation_asked(prompt: Prompt, options: Options) -> str:
+    return _canonical(prompt) + _canonical(options.sampling) + options.response_schema
+
+
+def score_asked(prompt: Prompt, continuations: tuple[str, ...]) -> str:
+    return _canonical(prompt) + json.dumps(continuations)
+
+
+def embed_asked(texts: tuple[str, ...]) -> str:
+    return json.dumps(texts)
+
+
+def read_asked(question: Text, passages: tuple[Passage, ...]) -> str:
+    """Passages count by what they say: how relevant they were found is no part of the request."""
+    return "\x1f".join((question.value, *(passage.text.value for passage in passages)))
+
+
+def packed(vectors: tuple[tuple[float, ...], ...]) -> str:
+    """Vectors as text, exactly: a line each, base64 of little-endian doubles."""
+    return "\n".join(base64.b64encode(struct.pack(f"<{len(one)}d", *one)).decode() for one in vectors)
+
+
+def unpacked(text: str) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(value for (value,) in struct.iter_unpack("<d", base64.b64decode(line))) for line in text.split())
+
+
+def _said(chunks: list[Chunk]) -> dict[str, object]:
+    known: dict[str, object] = {
+        name: tuple(value for chunk in chunks for value in getattr(chunk, name))
+        for name in ("logprobs", "entropies", "margins")
+    }
+    return known | {"response": "".join(chunk.text for chunk in chunks)}
+
+
+def _kind_of(failure: BaseException) -> EdgewiseError:
+    if isinstance(failure, asyncio.CancelledError | GeneratorExit):
+        return Cancelled("its caller went away")
+    return Internal(type(failure).__name__)
 
 
 _OF_THE_END = ("model", "model_hash", "finish_reason", "tokens", "timings", "cost_usd", "cost_basis", "flops")
@@ -256,10 +276,6 @@ _OF_THE_END = ("model", "model_hash", "finish_reason", "tokens", "timings", "cos
 
 def _canonical(value: Value) -> str:
     return value.model_dump_json()
-
-
-def _key(*parts: str) -> str:
-    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Budgeted:

@@ -27,6 +27,7 @@ _SEARCH = Text.ours(
     "must be understood without the conversation."
 )
 _JUDGE = Text.ours("Two answers to a question. Say which one is right, with one letter: A or B.")
+_SAME = Text.ours("Two answers to a question. Say with one word, yes or no, whether both say the same.")
 _CHOOSE = Text.ours("You choose the next tool for answering a question. Reply with the name of one tool.\nTools:\n")
 
 
@@ -60,6 +61,12 @@ def judge(question: Question, first: Text, second: Text) -> Prompt:
         second,
     )
     return _of(_JUDGE, Text.join((*parts, Text.ours("\n\nThe better answer is"))))
+
+
+def same_answer(question: Text, first: Text, second: Text) -> Prompt:
+    """Asks whether two answers say the same, yes or no."""
+    asked = Text.join((Text.ours("Question: "), question, Text.ours("\n\nA: "), first, Text.ours("\n\nB: "), second))
+    return _of(_SAME, Text.join((asked, Text.ours("\n\nDo A and B say the same? Yes or no:"))))
 
 
 def search_queries(question: Question) -> Prompt:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -45,8 +46,8 @@ from router.config import RouterSettings
 from router.desk import Desk, Outcome, Writer, step
 from router.explaining import Unasked, explained
 from router.fold import Fold, done
-from router.log import Log, now
-from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
+from router.log import Log, stamped
+from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge, SideCall
 from router.metrics import Metrics
 from router.modes import MODES, edge_only, parse
 from router.privacy import Gated, Policy
@@ -58,15 +59,38 @@ _OUTBOX = 64
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who asks, and for what. An `isolated` question reuses nothing of another one, so that they can be compared."""
+    """Who asks, and for what. An `isolated` question reuses nothing of another one, so that they can be compared.
+
+    Those of a comparison that are not isolated (its warm pass) reuse what was asked in the same mode, and only that.
+    """
 
     app: str = ""
     question_id: str = ""
     isolated: bool = False
 
+    def cache_key(self, mode: str) -> str:
+        if self.isolated:
+            return f"{mode}/{self.question_id}"
+        return f"{mode}/warm" if self.question_id else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One question while it is answered; `emit` is what its caller hears."""
+
+    origin: Origin
+    asked_at: datetime
+    ledger: Ledger
+    emit: Callable[[Event], Awaitable[None]]
+
 
 async def _unheard(_: Event) -> None:
     """Nobody listens to a dry run."""
+
+
+def local_time() -> datetime:
+    """With the offset of the device's time zone."""
+    return datetime.now().astimezone()
 
 
 async def edge_answers_for_itself() -> None:
@@ -90,6 +114,7 @@ class Router:
         arbiter: Arbiter | None = None,
         edge_ready: Callable[[], Awaitable[None]] = edge_answers_for_itself,
         clock: Clock = time.monotonic,
+        wall: Callable[[], datetime] = local_time,
     ) -> None:
         self._edge = edge
         self._cloud = cloud
@@ -98,6 +123,7 @@ class Router:
         self._settings = settings
         self._edge_ready = edge_ready
         self._clock = clock
+        self._wall = wall
         self._arbiter = arbiter or Arbiter(Models.open(), settings)
         self._embedder: str | None = None
         self._admission = Admission(settings.max_concurrent)
@@ -144,13 +170,14 @@ class Router:
             if fold.add(event):
                 await send.send(event)
 
-        start = self._first_page(question, origin)
+        request = _Request(origin, self._wall(), ledger, emit)
+        start = self._first_page(question, request)
         outcome: Outcome | None = None
         failure: EdgewiseError | None = None
         with send:
             try:
                 async with asyncio.timeout(question.max_latency_s):
-                    outcome = await self._outcome(question, origin, ledger, emit)
+                    outcome = await self._outcome(question, request)
                 for event in fold.held(outcome):
                     await send.send(event)
             except asyncio.CancelledError:
@@ -169,33 +196,25 @@ class Router:
                 )  # fmt: skip
             await send.send(done(record, outcome.draft.answer_id))
 
-    async def _outcome(
-        self, question: Question, origin: Origin, ledger: Ledger, emit: Callable[[Event], Awaitable[None]]
-    ) -> Outcome:
+    async def _outcome(self, question: Question, request: _Request) -> Outcome:
         mode, options = parse(question.mode)
-        question = await self._with_history(question, origin, emit)
-        desk = self._desk(question, origin, ledger, emit, options)
+        question = await self._with_history(question, request)
+        desk = self._desk(question, request, options)
         await self._edge_ready()
         try:
             return await MODES[mode].answer(question, desk)
         except CloudUnavailable as error:
             # Only a mode that cannot do without the cloud lets this through, and only before its first token.
-            await emit(step("fall back", f"the edge answers instead: {error.message}"))
+            await request.emit(step("fall back", f"the edge answers instead: {error.message}"))
             outcome = await edge_only.answer(question, replace(desk, options=frozenset()))
             return outcome.but(degraded=True, reason=error.message)
 
-    def _desk(
-        self,
-        question: Question,
-        origin: Origin,
-        ledger: Ledger,
-        emit: Callable[[Event], Awaitable[None]],
-        options: frozenset[str],
-    ) -> Desk:
+    def _desk(self, question: Question, request: _Request, options: frozenset[str]) -> Desk:
         """The two sides of one question, wrapped in the order that `meter.py` explains."""
+        origin, ledger, emit = request.origin, request.ledger, request.emit
         keys = Options(
             sampling=question.sampling or Sampling(max_tokens=self._settings.max_tokens),
-            cache_key=f"{question.mode}/{origin.question_id}" if origin.isolated else "",
+            cache_key=origin.cache_key(question.mode),
             question_id=origin.question_id,
             question_hash=question_hash(question.text),
             response_schema=question.response_schema,
@@ -214,33 +233,34 @@ class Router:
             settings=self._settings,
             options=options,
             elapsed=ledger.now,
+            asked_at=request.asked_at,
         )
 
-    async def _with_history(
-        self, question: Question, origin: Origin, emit: Callable[[Event], Awaitable[None]]
-    ) -> Question:
+    async def _with_history(self, question: Question, request: _Request) -> Question:
         """The question with the turns that its prompts repeat; what is left out is said."""
         history = question.history
         if question.conversation_id:
-            history = await self._log.turns(origin.app, question.conversation_id)
+            history = await self._log.turns(request.origin.app, question.conversation_id)
         kept = history[len(history) - min(len(history), self._settings.history_turns) :]
         if len(kept) < len(history):
-            await emit(step("history", f"{len(history) - len(kept)} older turns left out (router.history_turns)"))
+            await request.emit(
+                step("history", f"{len(history) - len(kept)} older turns left out (router.history_turns)")
+            )
         return question.model_copy(update={"history": kept})
 
-    def _first_page(self, question: Question, origin: Origin) -> Record:
+    def _first_page(self, question: Question, request: _Request) -> Record:
         return Record(
             record_id=uuid.uuid4().hex,
             request_id=question.request_id,
-            created_at=now(),
-            app=origin.app,
+            created_at=stamped(request.asked_at),
+            app=request.origin.app,
             user_id=question.user_id,
             conversation_id=question.conversation_id,
             question=question.text,
             privacy=question.privacy,
             mode_asked=question.mode,
             mode=question.mode,
-            policy_version=self._arbiter.version,
+            policy_version=self.policy_version,
             prompt_version=prompts.VERSION,
             propensity=1.0,
         )
@@ -265,6 +285,9 @@ class Router:
         return task
 
     async def close(self) -> None:
+        await self.settled()
+
+    async def settled(self) -> None:
         """Waits for the records, and what else is to be kept, that are still being written."""
         if self._writing:
             await asyncio.wait(self._writing)
@@ -291,13 +314,18 @@ class Router:
         _, options = parse(question.mode)
         await self._edge_ready()
         _, cloud = await self.status()
-        desk = self._desk(question, Origin(), Ledger(self._clock), _unheard, options)
+        desk = self._desk(question, _Request(Origin(), self._wall(), Ledger(self._clock), _unheard), options)
         dry = replace(
             desk,
             cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True),
             settings=self._settings.model_copy(update={"rewrite": "off"}),
         )
         return await explained(question, dry, self._policy, self._log, cloud)
+
+    @property
+    def policy_version(self) -> str:
+        """Of what decides."""
+        return self._arbiter.version
 
     @property
     def default_max_tokens(self) -> int:
@@ -308,6 +336,9 @@ class Router:
 
     async def record_of_request(self, request_id: str) -> Record | None:
         return await self._log.of_request("", request_id)
+
+    async def calls(self, record_id: str) -> tuple[SideCall, ...]:
+        return await self._log.calls(record_id)
 
     async def records(
         self, *, limit: int = 20, before_record_id: str = "", mode: str = "", conversation_id: str = ""

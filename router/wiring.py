@@ -17,12 +17,13 @@ from edge.config import EdgeSettings
 from edgewise import settings
 from edgewise.errors import CloudUnavailable, EdgeUnavailable
 from edgewise.place import read_secret
-from edgewise.types import SideStatus
+from edgewise.types import Author, SideStatus
 from router.arbiter.arbiter import ARBITER, Arbiter, Models
 from router.child import Child
+from router.compare.judge import Judge
 from router.config import PrivacySettings, RouterSettings
 from router.log import Log
-from router.privacy import Policy
+from router.privacy import Gated, Policy
 from router.service import Router, edge_answers_for_itself
 
 Ready = Callable[[], Awaitable[None]]
@@ -51,8 +52,13 @@ class Stack:
 
     router: Router
     edge: EdgeClient
+    cloud: CloudClient | NoCloud
     edge_ready: Ready
     policy: Policy
+
+    def judge(self, author: Author) -> Judge:
+        """One side as a judge; the cloud sees no more of answers than of questions."""
+        return Judge(author, Gated(self.cloud, self.policy) if author == "cloud" else self.edge)
 
 
 @asynccontextmanager
@@ -92,7 +98,7 @@ async def open_stack(
         arbiter = Arbiter(await asyncio.to_thread(Models.open, data_dir / ARBITER), chosen.router)
         router = Router(edge, cloud, records, policy, chosen.router, arbiter=arbiter, edge_ready=ready)
         stack.push_async_callback(router.close)
-        yield Stack(router, edge, ready, policy)
+        yield Stack(router, edge, cloud, ready, policy)
 
 
 class ChildEdge(EdgeClient):

@@ -74,13 +74,14 @@ class _Fake:
         self.options: list[Options] = []
         self.queries: list[Query] = []
         self.scored: list[Prompt] = []
+        self.glances = 0  # embeddings and readings
         self.tokens = 0  # that were handed out
         self.cut_short = 0  # answers that were closed before their end
         self.hanging = asyncio.Event()
 
     @property
     def calls(self) -> int:
-        return len(self.prompts) + len(self.queries) + len(self.scored)
+        return len(self.prompts) + len(self.queries) + len(self.scored) + self.glances
 
     async def _say(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         self.prompts.append(prompt)
@@ -177,6 +178,7 @@ class FakeEdge(_Fake):
 
     async def read(self, question: Text, passages: tuple[Passage, ...]) -> Reading:
         """Every passage is one sentence that matters, and nothing answers by itself, unless `reads` says so."""
+        self.glances += 1
         await self._up()
         spans = [Span(start=0, end=len(passage.text.value)) for passage in passages]
         return Reading(
@@ -195,6 +197,7 @@ class FakeEdge(_Fake):
 
     async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
         """Counts of three vowels, normalised."""
+        self.glances += 1
         if self.down:
             raise self.down
         counts = [[1.0 + text.count(vowel) for vowel in "aei"] for text in texts]

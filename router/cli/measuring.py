@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from router.compare.summary import Summary
     from router.wiring import Stack
 
+Judging = Literal["edge", "cloud"]
 # A pipe has no width, and what reads it has room for the table.
 _PIPED_WIDTH = 110
 
@@ -38,13 +41,32 @@ def compare(
     info_docs: Annotated[list[Path] | None, typer.Option(help="Documents for the cloud's corpus; repeatable.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first questions.")] = None,
     seed: Annotated[int, typer.Option(help="Order of the questions and modes.")] = 0,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=64, help="Questions in flight. More than one, and they slow each other.")
+    ] = 1,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Ask all once more, each mode learning from one question to the next.")
+    ] = False,
+    judge: Annotated[Judging | None, typer.Option(help="Which side scores questions with the scorer `judge`.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out lines that are at fault.")] = False,
     embedded_cloud: Annotated[bool, typer.Option(help="Use the stand-in if no cloud is configured.")] = False,
 ) -> None:
     """Ask the same questions in several modes, isolated from each other, and compare them with statistics."""
-    from router.compare.comparison import ALL_MODES
-
-    chosen = ALL_MODES if modes == "all" else tuple(filter(None, modes.split(",")))
-    exits.run(_compare(questions, out, chosen, docs or (), info_docs or (), limit, seed, embedded_cloud=embedded_cloud))
+    wanted = _Wanted(
+        questions,
+        out,
+        _modes(modes),
+        docs=tuple(docs or ()),
+        info_docs=tuple(info_docs or ()),
+        limit=limit,
+        seed=seed,
+        concurrency=concurrency,
+        warm=warm,
+        judge=judge,
+        skip_bad=skip_bad,
+        embedded_cloud=embedded_cloud,
+    )
+    exits.run(_compare(wanted))
 
 
 def report(
@@ -71,53 +93,88 @@ def demo(
     from router.compare.comparison import ALL_MODES
 
     docs, info_docs = (world.device_documents(),), (world.cloud_documents(),)
-    exits.run(_compare(world.questions(), out, ALL_MODES, docs, info_docs, limit, 0, embedded_cloud=True))
+    wanted = _Wanted(world.questions(), out, ALL_MODES, docs, info_docs, limit, embedded_cloud=True)
+    exits.run(_compare(wanted))
 
 
-async def _compare(
-    questions: Path,
-    out: Path,
-    modes: Sequence[str],
-    docs: Sequence[Path],
-    info_docs: Sequence[Path],
-    limit: int | None,
-    seed: int,
-    *,
-    embedded_cloud: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be compared, as it was asked for."""
+
+    questions: Path
+    out: Path
+    modes: tuple[str, ...]
+    docs: tuple[Path, ...] = ()
+    info_docs: tuple[Path, ...] = ()
+    limit: int | None = None
+    seed: int = 0
+    concurrency: int = 1
+    warm: bool = False
+    judge: Judging | None = None
+    skip_bad: bool = False
+    embedded_cloud: bool = False
+
+
+def _modes(given: str) -> tuple[str, ...]:
+    from router.compare.comparison import ALL_MODES
+
+    return ALL_MODES if given == "all" else tuple(filter(None, given.split(",")))
+
+
+async def _compare(wanted: _Wanted) -> None:
     from rich.console import Console
 
-    from router.compare.comparison import run_compare
+    from router.compare.comparison import check, run_compare
     from router.compare.questions import read_questions
-    from router.modes import parse
+    from router.compare.runner import Manner
     from router.owner import Ownership
+    from router.trace import Head
     from router.wiring import Settings, open_stack
 
-    graded = read_questions(questions)
-    for mode in modes:
-        parse(mode)
-    missing = [str(path) for path in (*docs, *info_docs) if not path.exists()]
+    console, out = Console(stderr=True), wanted.out
+    faults: list[str] = []
+    graded = read_questions(wanted.questions, faults.append if wanted.skip_bad else None)
+    for fault in faults:
+        console.print(f"left out: {fault}", style="yellow", markup=False, highlight=False)
+    manner = Manner(wanted.seed, wanted.concurrency, wanted.warm)
+    check(graded[: wanted.limit], wanted.modes, wanted.judge)
+    missing = [str(path) for path in (*wanted.docs, *wanted.info_docs) if not path.exists()]
     if missing:
         raise InvalidInput(f"{missing[0]} does not exist")
-    console = Console(stderr=True)
-    store = data_directory(out / "data")
+    store, settings = data_directory(out / "data"), Settings.load()
     try:
         with Ownership(store), console.status("starting the models") as status:
-            opened = open_stack(Settings.load(), store, embedded_cloud=embedded_cloud, corpora=info_docs)
+            opened = open_stack(
+                settings, store, embedded_cloud=wanted.embedded_cloud, corpora=wanted.info_docs
+            )  # fmt: skip
             async with opened as stack:
                 status.update("ingesting the documents")
-                await _ingest(stack, docs)
+                await _ingest(stack, wanted.docs)
                 status.stop()
                 edge, cloud = await stack.router.status()
+                head = Head(
+                    edge=edge, cloud=cloud if cloud.ready else None, settings=settings.router,
+                    unknown=settings.privacy.unknown, policy_version=stack.router.policy_version,
+                )  # fmt: skip
+                judge = stack.judge(wanted.judge) if wanted.judge else None
                 with _progress(console) as on_progress:
                     summary = await run_compare(
-                        stack.router, graded, modes, out, seed=seed, limit=limit, on_progress=on_progress,
-                        edge=edge, cloud=cloud if cloud.ready else None,
+                        stack.router, graded, wanted.modes, out, head=head, limit=wanted.limit, skipped=len(faults),
+                        manner=replace(manner, judge=judge, forget=partial(_forget, stack)), on_progress=on_progress,
                     )  # fmt: skip
     except asyncio.CancelledError:
         console.print(f"stopped; the same command goes on from what {out} has")
         raise
     _print(summary, out)
+
+
+async def _forget(stack: Stack) -> None:
+    """What the cloud informed of, which is all that a mode may have learned."""
+    from edgewise.types import CLOUD_INFO
+
+    for document in await stack.edge.documents():
+        if document.collection == CLOUD_INFO:
+            await stack.edge.delete_document(document.id)
 
 
 async def _ingest(stack: Stack, docs: Sequence[Path]) -> None:

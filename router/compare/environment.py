@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from edgewise.types import CostBasis, SideStatus, Value
+from edgewise.types import Author, CostBasis, SideStatus, Value
+from router.compare.judge import Agreement
 
 _DISTRIBUTIONS = ("edgewise", "llama-cpp-python", "onnxruntime", "chromadb", "openai", "numpy")
 
@@ -32,10 +33,36 @@ class Model(Value):
     parameters: float | None = None
 
 
+class Judging(Value):
+    """Who judged, how often it agreed with scorers that need no model, and what all that cost."""
+
+    side: Author
+    prompt_version: str
+    agreement: Agreement
+    unjudged: int
+    cost_usd: float | None
+
+
+class Replaying(Value):
+    """What was replayed. No model ran: `covered` is the share of each mode's questions whose calls were all recorded.
+
+    `policy` is what decided, in words; `timed` is the share of a mode's answers whose times are those of the very
+    answer that was recorded, and not put together from its calls.
+    """
+
+    trace: str
+    policy: str = ""
+    covered: dict[str, float] = Field(default_factory=dict)
+    timed: dict[str, float] = Field(default_factory=dict)
+    missing: int = 0
+    of_other_models: int = 0
+
+
 class Environment(Value):
     """`left_out` counts the (question, mode) pairs that were not asked, because the mode has no sources to abstain on.
 
-    `cost_basis` says for each mode what its costs stand on. `concurrency` is the number of pairs in flight.
+    `cost_basis` says for each mode what its costs stand on. `concurrency` is the number of pairs in flight. `skipped`
+    counts the lines of the questions' file that were at fault, and left out because that was asked for.
     """
 
     question_set: str
@@ -43,6 +70,10 @@ class Environment(Value):
     seed: int
     concurrency: int = 1
     left_out: int = 0
+    skipped: int = 0
+    warm: bool = False
+    judging: Judging | None = None
+    replaying: Replaying | None = None
     started_at: str
     machine: Machine
     versions: dict[str, str]

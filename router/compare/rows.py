@@ -27,13 +27,15 @@ class Row(Value):
     """One answer of one mode. Tokens are prompt and completion together; `error` is a gRPC status name.
 
     The fields from `cloud_generates` on are beyond the published columns; `reason` says why it failed or degraded.
+    `score` and `f1` are None where nobody could say how right the answer is. `judged` is what the judge says of an
+    answer, also of some that are scored without it; `judge_usd` is what that cost, which is no cost of the answer.
     """
 
     id: str
     mode: str
     answer: str
     author: Author | None
-    score: float
+    score: float | None
     cost_usd: float | None
     edge_tokens: int
     cloud_tokens: int
@@ -46,7 +48,7 @@ class Row(Value):
     confidence: float | None
     grounding: Grounding | None
     cost_basis: CostBasis | None
-    f1: float
+    f1: float | None
     group: str
     private: bool
     degraded: bool
@@ -54,6 +56,9 @@ class Row(Value):
     cloud_generates: int
     reason: str
     record_id: str
+    scorer: str = ""
+    judged: float | None = None
+    judge_usd: float | None = 0.0
 
 
 class Plan(Value):
@@ -64,6 +69,9 @@ class Plan(Value):
     seed: int
     edge: str
     cloud: str
+    concurrency: int = 1
+    warm: bool = False
+    judge: Author | None = None
 
 
 class Run(Value):

@@ -114,8 +114,8 @@ def _mode(rows: Sequence[Row], seed: int) -> ModeSummary:
     return ModeSummary(
         n=n,
         errors=sum(1 for row in rows if row.error),
-        accuracy=_interval([row.score for row in rows], seed),
-        f1=_interval([row.f1 for row in rows], seed),
+        accuracy=_interval([row.score for row in rows if row.score is not None], seed),
+        f1=_interval([row.f1 for row in rows if row.f1 is not None], seed),
         cost_usd=_interval(_known(rows, lambda row: row.cost_usd), seed),
         latency_s=_quantiles(rows, "latency_s"),
         first_kept_s=_quantiles(rows, "first_kept_s"),

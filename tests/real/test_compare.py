@@ -26,6 +26,7 @@ from router.config import RouterSettings
 from router.log import Log
 from router.privacy import Policy
 from router.service import Router
+from router.trace import Head
 
 MODES = ("edge_only", "cloud_only", "post_arbitration", "cloud_info_edge_rag")
 
@@ -82,7 +83,7 @@ async def compare(directory: Path, modes: Sequence[str] = MODES, latency_scale: 
     async with open_router(directory, latency_scale) as router:
         edge, cloud = await router.status()
         questions = read_questions(directory / "q.jsonl")
-        return await run_compare(router, questions, modes, directory / "out", edge=edge, cloud=cloud)
+        return await run_compare(router, questions, modes, directory / "out", head=Head(edge=edge, cloud=cloud))
 
 
 def rows_in(directory: Path) -> dict[tuple[str, str], Row]:

@@ -72,7 +72,7 @@ def test_unanswerable_is_right_exactly_when_abstained(tmp_path: Path) -> None:
         ({"id": "a", "question": "  ", "answers": []}, "question of the user"),
         ({"id": "a", "turns": [{"role": "assistant", "text": "x"}], "answers": []}, "question of the user"),
         ({"id": "a", "question": "x?", "answers": ["y"], "scorer": "magic"}, "no such scorer"),
-        ({"id": "a", "question": "x?", "answers": ["y"], "scorer": "judge"}, "judging model"),
+        ({"id": "a", "question": "x?", "answers": None}, "accepted strings"),
         ({"id": "a", "question": "x?", "answers": ["y"], "scorer": "numeric"}, "no number"),
         ({"id": "a", "question": "x?", "answers": ["y"], "scorer": "choice"}, "two `choices`"),
         ({"id": "a", "question": "x?", "answers": ["y"], "scorer": "choice", "choices": ["p", "q"]}, "none of the"),
@@ -136,3 +136,22 @@ def test_the_demo_has_questions_of_every_kind_and_their_documents() -> None:
             assert question.score(own, None) == 1, question.id
             if not question.answers[0].isdecimal() and question.answers[0] != "three":
                 assert question.score(other, None) == 0, question.id
+
+
+def test_lines_at_fault_are_left_out_where_that_is_wanted(tmp_path: Path) -> None:
+    good = {"id": "a", "question": "x?", "answers": ["y"]}
+    path = write(tmp_path / "q.jsonl", good, "nonsense", good, {"id": "b", "question": "z?", "answers": ["y"]})
+    faults = list[str]()
+    assert [question.id for question in read_questions(path, faults.append)] == ["a", "b"]
+    assert [fault.partition(":")[0] for fault in faults] == ["line 2", "line 3"]
+    with pytest.raises(InvalidInput, match="has no question"):
+        read_questions(write(tmp_path / "bad.jsonl", "nonsense"), faults.append)
+
+
+def test_what_only_a_judge_can_score_has_no_score_without_one() -> None:
+    question = Graded.model_validate({"id": "a", "turns": [{"text": "x?"}], "answers": ["y"], "scorer": "judge"})
+    assert question.is_judged
+    assert question.score("y", None) is None
+    assert question.f1("y", None) == 1
+    nobody_knows = question.model_copy(update={"answers": None, "scorer": "contains"})
+    assert (nobody_knows.score("y", None), nobody_knows.f1("y", None), nobody_knows.answerable) == (None, None, True)

@@ -24,9 +24,11 @@ from edgewise.types import CostBasis, Done, Event, Grounding, Question, Record, 
 from router.compare.comparison import report_again, run_compare
 from router.compare.questions import Graded
 from router.compare.rows import Journal, Row, open_journal, read_run
-from router.compare.runner import Progress, pairs_of
+from router.compare.runner import Manner, Progress, pairs_of
 from router.compare.summary import Summary
+from router.meter import SideCall
 from router.service import Origin
+from router.trace import Head, Trace
 
 MODES = ("edge_only", "cloud_only", "agent")
 EDGE = SideStatus(ready=True, model="small")
@@ -50,15 +52,15 @@ class FakeRouter:
 
     def __init__(self, fail: Callable[[Question], EdgewiseError | None] = lambda _: None) -> None:
         self.asked: list[tuple[Question, Origin]] = []
-        self.in_flight = 0
+        self.in_flight = self.most_in_flight = self.settlements = 0
         self._fail = fail
         self._records: dict[str, Record] = {}
 
     async def ask(self, question: Question, origin: Origin = Origin()) -> AsyncIterator[Event]:
         self.asked.append((question, origin))
         self.in_flight += 1
-        assert self.in_flight == 1
-        await asyncio.sleep(0)
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        await asyncio.sleep(0.001)
         self.in_flight -= 1
         error = self._fail(question)
         if error:
@@ -95,6 +97,12 @@ class FakeRouter:
     async def record_of_request(self, request_id: str) -> Record | None:
         return next((found for found in self._records.values() if found.request_id == request_id), None)
 
+    async def calls(self, record_id: str) -> tuple[SideCall, ...]:
+        return (SideCall(key=record_id, side="edge", kind="embed", request="", started_s=0.0, ended_s=0.5),)
+
+    async def settled(self) -> None:
+        self.settlements += 1
+
 
 def compare(
     router: FakeRouter,
@@ -102,15 +110,14 @@ def compare(
     *,
     questions: tuple[Graded, ...] = QUESTIONS,
     modes: tuple[str, ...] = MODES,
-    seed: int = 0,
+    manner: Manner = Manner(),
     limit: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     cloud: SideStatus | None = CLOUD,
 ) -> Summary:
+    head = Head(edge=EDGE, cloud=cloud)
     return asyncio.run(
-        run_compare(
-            router, questions, modes, out, seed=seed, limit=limit, on_progress=on_progress, edge=EDGE, cloud=cloud
-        )
+        run_compare(router, questions, modes, out, head=head, manner=manner, limit=limit, on_progress=on_progress)
     )
 
 
@@ -127,6 +134,7 @@ def test_every_pair_is_asked_once_and_isolated(tmp_path: Path) -> None:
     assert set(rows) == {("paris", mode) for mode in MODES} | {("secret", mode) for mode in MODES} | {("cat", "agent")}
     assert all(origin.isolated and origin.question_id == question.text[:-1] for question, origin in router.asked)
     assert len({question.request_id for question, _ in router.asked}) == len(rows)
+    assert router.most_in_flight == 1
 
 
 def test_rows_have_the_columns_of_the_contract(tmp_path: Path) -> None:
@@ -164,13 +172,13 @@ def test_abstaining_is_right_only_where_nothing_answers(tmp_path: Path) -> None:
 
 def test_the_order_is_interleaved_and_given_by_the_seed() -> None:
     questions = tuple(graded(f"q{index}", "x") for index in range(12))
-    order = pairs_of(questions, MODES, seed=1)
-    assert order == pairs_of(questions, MODES, seed=1) != pairs_of(questions, MODES, seed=2)
+    order = pairs_of(questions, MODES, Manner(seed=1))
+    assert order == pairs_of(questions, MODES, Manner(seed=1)) != pairs_of(questions, MODES, Manner(seed=2))
     for start in range(0, len(order), len(MODES)):
         block = order[start : start + len(MODES)]
-        assert len({question.id for question, _ in block}) == 1
-        assert {mode for _, mode in block} == set(MODES)
-    assert len({tuple(mode for _, mode in order[start : start + 3]) for start in range(0, len(order), 3)}) > 1
+        assert len({pair.question.id for pair in block}) == 1
+        assert {pair.mode for pair in block} == set(MODES)
+    assert len({tuple(pair.mode for pair in order[start : start + 3]) for start in range(0, len(order), 3)}) > 1
 
 
 def test_an_interrupted_run_resumes_without_loss_or_repetition(tmp_path: Path) -> None:
@@ -208,7 +216,9 @@ def test_a_finished_run_asks_nothing_again_and_summarises_alike(tmp_path: Path) 
         (partial(compare, questions=QUESTIONS[:2]), "question_set"),
         (partial(compare, limit=1), "question_set"),
         (partial(compare, modes=("edge_only",)), "modes"),
-        (partial(compare, seed=9), "seed"),
+        (partial(compare, manner=Manner(seed=9)), "seed"),
+        (partial(compare, manner=Manner(concurrency=2)), "concurrency"),
+        (partial(compare, manner=Manner(warm=True)), "warm"),
         (partial(compare, cloud=None), "cloud"),
     ],
 )
@@ -269,3 +279,66 @@ def test_a_transient_failure_is_kept_as_it_was(tmp_path: Path) -> None:
     compare(FakeRouter(lambda question: CloudUnavailable("down") if question.mode == "cloud_only" else None), tmp_path)
     assert rows_in(tmp_path)["paris", "cloud_only"].error == "UNAVAILABLE"
     assert rows_in(tmp_path)["paris", "edge_only"].error == ""
+
+
+def test_a_run_leaves_its_trace(tmp_path: Path) -> None:
+    compare(FakeRouter(), tmp_path)
+    trace, rows = Trace.read(tmp_path), rows_in(tmp_path)
+    assert (trace.head.edge, trace.head.cloud) == (EDGE, CLOUD)
+    assert tuple(trace.questions.values()) == QUESTIONS
+    assert {key: found.row for key, found in trace.answers.items()} == rows
+    assert {key for key, calls in trace.calls.items() for _ in calls} == {row.record_id for row in rows.values()}
+
+
+def test_a_killed_run_leaves_no_row_without_its_calls(tmp_path: Path) -> None:
+    compare(FakeRouter(), tmp_path)
+    whole = (tmp_path / "trace.jsonl").read_bytes()
+    (tmp_path / "trace.jsonl").write_bytes(whole + b'{"line": "call", "quest')
+    lines = (tmp_path / "records.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "records.jsonl").write_bytes(b"".join(lines[:-1]))
+    router = FakeRouter()
+    compare(router, tmp_path)
+    assert len(router.asked) == 1
+    assert {key: found.row for key, found in Trace.read(tmp_path).answers.items()} == rows_in(tmp_path)
+
+
+def test_several_in_flight_are_said_and_none_is_lost(tmp_path: Path) -> None:
+    router = FakeRouter()
+    summary = compare(router, tmp_path, manner=Manner(concurrency=3))
+    assert router.most_in_flight == 3
+    assert summary.environment.concurrency == 3
+    assert len(rows_in(tmp_path)) == 7
+
+
+def test_the_warm_pass_is_apart_and_every_mode_begins_it_with_nothing(tmp_path: Path) -> None:
+    router, forgotten = FakeRouter(), list[int]()
+
+    async def forget() -> None:
+        forgotten.append(len(router.asked))
+
+    summary = compare(router, tmp_path, manner=Manner(warm=True, forget=forget))
+    assert list(summary.modes) == [*MODES, *(f"{mode} (warm)" for mode in MODES)]
+    warm = [(question.mode, origin) for question, origin in router.asked if not origin.isolated]
+    assert [mode for mode, _ in warm] == ["edge_only"] * 2 + ["cloud_only"] * 2 + ["agent"] * 3
+    assert {origin.cache_key(mode) for mode, origin in warm} == {f"{mode}/warm" for mode in MODES}
+    assert forgotten == [7, 9, 11]
+    assert router.settlements == 7
+
+
+def test_a_warm_pass_that_was_interrupted_keeps_what_its_mode_has_learned(tmp_path: Path) -> None:
+    class Killed(BaseException): ...
+
+    def die_at_ninth(progress: Progress) -> None:
+        if progress.done == 12:
+            raise Killed
+
+    forgotten = list[int]()
+
+    async def forget() -> None:
+        forgotten.append(1)
+
+    with pytest.raises(Killed):
+        compare(FakeRouter(), tmp_path, manner=Manner(warm=True, forget=forget), on_progress=die_at_ninth)
+    compare(FakeRouter(), tmp_path, manner=Manner(warm=True, forget=forget))
+    assert len(forgotten) == 3
+    assert len(rows_in(tmp_path)) == 14

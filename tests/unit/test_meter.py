@@ -10,7 +10,14 @@ from itertools import count
 import pytest
 
 from cloud.client import NoCloud
-from edgewise.errors import CloudUnavailable, EdgeUnavailable, EdgewiseError, OverBudget, Withheld
+from edgewise.errors import (
+    CloudUnavailable,
+    ContextOverflow,
+    EdgeUnavailable,
+    EdgewiseError,
+    OverBudget,
+    Withheld,
+)
 from edgewise.types import (
     Completion,
     CostBasis,
@@ -19,13 +26,24 @@ from edgewise.types import (
     Privacy,
     Prompt,
     Query,
+    Reading,
     Sampling,
     Text,
     Tokens,
 )
-from router.meter import Budgeted, Ledger, Metered, MeteredEdge, PlainSide, SideCall
+from router.meter import (
+    Budgeted,
+    Ledger,
+    Metered,
+    MeteredEdge,
+    PlainSide,
+    SideCall,
+    content_key,
+    read_asked,
+    unpacked,
+)
 from router.privacy import Gated, Policy
-from tests.sides import SURE, FakeCloud, FakeEdge, Say
+from tests.sides import SURE, FakeCloud, FakeEdge, Say, passage
 
 PROMPT = Prompt(messages=(Message(role="user", content=Text.ours("one two three four")),), version="v1")
 PRIVATE = Prompt(messages=(Message(role="user", content=Text(value="secret", label=Privacy.PRIVATE)),))
@@ -132,6 +150,33 @@ def test_lookups_and_scores_are_written_down_failed_or_not(error: EdgewiseError 
         code = "UNAVAILABLE" if error else ""
         assert [(call.kind, call.error) for call in ledger.calls] == [("retrieve", code), ("score", code)]
         assert ledger.calls[1].tokens == (Tokens() if error else Tokens(prompt_tokens=1))
+
+    asyncio.run(main())
+
+
+def test_readings_and_embeddings_are_written_down_so_that_they_can_be_replayed() -> None:
+    async def main() -> None:
+        ledger, side = ticking(), FakeEdge(Say("a"), passages=(passage("one two"),))
+        side.reads = "two"
+        edge = MeteredEdge(side, ledger)
+        reading = await edge.read(Text.ours("what"), side.passages)
+        vectors = await edge.embed(("one", "aeiou"))
+        first, second = ledger.calls
+        assert Reading.model_validate_json(first.response) == reading
+        assert unpacked(second.response) == vectors
+        assert first.key == content_key("edge", "read", read_asked(Text.ours("what"), side.passages))
+        assert (ledger.usage.edge, ledger.flops, ledger.cost_usd) == (Tokens(), 0.0, 0.0)
+
+    asyncio.run(main())
+
+
+def test_a_failed_call_says_which_error_it_was() -> None:
+    async def main() -> None:
+        ledger, side = ticking(), FakeEdge(Say("a b", error=ContextOverflow("too long"), after=1))
+        with pytest.raises(ContextOverflow):
+            await drained(MeteredEdge(side, ledger))
+        [call] = ledger.calls
+        assert (call.error, call.reason, call.response) == ("INVALID_ARGUMENT", "ContextOverflow", "a ")
 
     asyncio.run(main())
 
