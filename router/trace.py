@@ -7,8 +7,10 @@ the format for whoever wants to publish one.
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import os
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +35,10 @@ _CUT_SHORT = "Cancelled"
 
 
 class Head(Value):
-    """The first line: who answered, and with which settings. `cloud` None: there was none. `about` is for people."""
+    """The first line: who answered, and with which settings. `cloud` None: there was none. `about` is for people.
+
+    `modes` and `seed` are those of the comparison: with them its statistics come out the same.
+    """
 
     line: Literal["trace"] = "trace"
     format: Literal[1] = 1
@@ -42,6 +47,8 @@ class Head(Value):
     settings: RouterSettings = RouterSettings()
     unknown: Literal["allow", "hold"] = "allow"
     policy_version: str = ""
+    modes: tuple[str, ...] = ()
+    seed: int = 0
     about: str = ""
     licence: str = ""
 
@@ -95,13 +102,13 @@ class Trace:
         """Of a file, or of the directory of a comparison. A last line that a kill cut short is no part of it."""
         path = path / TRACE if path.is_dir() else path
         try:
-            data = path.read_bytes()
+            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         except FileNotFoundError:
             raise NotFound(
                 f"{path} is no trace; give the --out of a comparison, or a file of `edgewise log --export trace`"
             ) from None
-        except OSError as error:
-            raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise InvalidInput(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
         found: Trace | None = None
         lines = data.splitlines(keepends=True)
         for number, line in enumerate(lines, start=1):
@@ -140,8 +147,9 @@ class Trace:
 
     @property
     def modes(self) -> tuple[str, ...]:
-        """Those with answers, most answers first."""
-        return tuple(mode for mode, _ in Counter(mode for _, mode in self.answers).most_common())
+        """Those with answers, in the order of the comparison, else most answers first."""
+        found = [mode for mode, _ in Counter(mode for _, mode in self.answers).most_common()]
+        return tuple(sorted(found, key=lambda mode: self.head.modes.index(mode) if mode in self.head.modes else 1000))
 
     def _is_of_these_models(self, call: SideCall) -> bool:
         side = self.head.edge if call.side == "edge" else self.head.cloud

@@ -14,6 +14,7 @@ from router.cli.documents import ingest
 from router.cli.explaining import explain
 from router.cli.measuring import compare, demo, report
 from router.cli.records import grade, log
+from router.cli.replay import replay
 from router.cli.sides import add_sides
 from router.cli.train import train
 
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich's help takes longer to import than everything else here together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, up, status, stop, doctor, ask, chat, explain, ingest, compare, report, log, grade):
+for command in (demo, up, status, stop, doctor, ask, chat, explain, ingest, compare, report, replay, log, grade):
     app.command()(command)
 app.add_typer(train, name="train")
 add_sides(app)

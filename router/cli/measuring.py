@@ -81,7 +81,7 @@ def report(
     if markdown:
         print(table.markdown(summary))
     else:
-        _print(summary, directory)
+        show(summary, directory)
 
 
 def demo(
@@ -157,7 +157,7 @@ async def _compare(wanted: _Wanted) -> None:
                     unknown=settings.privacy.unknown, policy_version=stack.router.policy_version,
                 )  # fmt: skip
                 judge = stack.judge(wanted.judge) if wanted.judge else None
-                with _progress(console) as on_progress:
+                with progress_bar(console, "asking") as on_progress:
                     summary = await run_compare(
                         stack.router, graded, wanted.modes, out, head=head, limit=wanted.limit, skipped=len(faults),
                         manner=replace(manner, judge=judge, forget=partial(_forget, stack)), on_progress=on_progress,
@@ -165,7 +165,7 @@ async def _compare(wanted: _Wanted) -> None:
     except asyncio.CancelledError:
         console.print(f"stopped; the same command goes on from what {out} has")
         raise
-    _print(summary, out)
+    show(summary, out)
 
 
 async def _forget(stack: Stack) -> None:
@@ -199,7 +199,8 @@ async def _ingest(stack: Stack, docs: Sequence[Path]) -> None:
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[OnProgress]:
+def progress_bar(console: Console, doing: str) -> Iterator[OnProgress]:
+    """How far a run is, and what it answered last."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -217,7 +218,7 @@ def _progress(console: Console) -> Iterator[OnProgress]:
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("asking", total=None, visible=False)
+        task = bar.add_task(doing, total=None, visible=False)
 
         def update(progress: RunProgress) -> None:
             last = progress.last
@@ -232,7 +233,8 @@ def _progress(console: Console) -> Iterator[OnProgress]:
         yield update
 
 
-def _print(summary: Summary, out: Path) -> None:
+def show(summary: Summary, out: Path | None) -> None:
+    """The table in a terminal, or in a pipe."""
     from rich.console import Console
 
     from router.compare.table import print_table
@@ -241,4 +243,5 @@ def _print(summary: Summary, out: Path) -> None:
     if not console.is_terminal:
         console = Console(width=_PIPED_WIDTH)
     print_table(console, summary)
-    console.print(f"report  {out / 'report.html'}", soft_wrap=True)
+    if out is not None:
+        console.print(f"report  {out / 'report.html'}", soft_wrap=True)

@@ -14,7 +14,7 @@ from router.compare.judge import agreement
 from router.compare.questions import JUDGE, Graded, fingerprint
 from router.compare.report import render
 from router.compare.rows import Plan, Row, Run, open_journal, read_run, write_text
-from router.compare.runner import WARM, Asker, Books, Manner, OnProgress, pairs_of, run
+from router.compare.runner import Asker, Books, Manner, OnProgress, pairs_of, run
 from router.compare.summary import Summary, summarise
 from router.modes import has_sources, parse
 from router.trace import TRACE, Head, open_trace
@@ -67,6 +67,7 @@ async def run_compare(
         }
     )
     planned = Run(plan=_plan(environment, modes, manner), environment=environment)
+    head = head.model_copy(update={"seed": manner.seed, "modes": planned.plan.labels})
     with open_journal(out, planned, asked) as journal, open_trace(out / TRACE, head, asked) as trace:
         await run(asker, pairs, Books(journal, trace), manner, on_progress)
         return await asyncio.to_thread(publish, out, journal.run, asked, journal.rows)
@@ -98,9 +99,8 @@ def report_again(out: Path) -> Summary:
 
 def publish(out: Path, run: Run, questions: Sequence[Graded], rows: Sequence[Row]) -> Summary:
     """Writes the summary and the page."""
-    labels = [*run.plan.modes, *(mode + WARM for mode in run.plan.modes if run.plan.warm)]
     environment = run.environment.model_copy(update={"judging": _judging(run.plan.judge, rows)})
-    summary = summarise(rows, labels, environment)
+    summary = summarise(rows, run.plan.labels, environment)
     write_text(out / SUMMARY, summary.model_dump_json(indent=1) + "\n")
     write_text(out / REPORT, render(summary, questions, rows))
     return summary

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from edgewise.types import Author, CostBasis, SideStatus, Value
 from router.compare.judge import Agreement
+from router.compare.offpolicy import Estimate
 
 _DISTRIBUTIONS = ("edgewise", "llama-cpp-python", "onnxruntime", "chromadb", "openai", "numpy")
 
@@ -47,7 +48,8 @@ class Replaying(Value):
     """What was replayed. No model ran: `covered` is the share of each mode's questions whose calls were all recorded.
 
     `policy` is what decided, in words; `timed` is the share of a mode's answers whose times are those of the very
-    answer that was recorded, and not put together from its calls.
+    answer that was recorded, and not put together from its calls. `undecided` questions got no mode from a router from
+    elsewhere. `off_policy` estimates a policy's accuracy from answers whose propensity was logged.
     """
 
     trace: str
@@ -55,7 +57,9 @@ class Replaying(Value):
     covered: dict[str, float] = Field(default_factory=dict)
     timed: dict[str, float] = Field(default_factory=dict)
     missing: int = 0
+    undecided: int = 0
     of_other_models: int = 0
+    off_policy: dict[str, Estimate] = Field(default_factory=dict)
 
 
 class Environment(Value):

@@ -20,6 +20,9 @@ from router.compare.questions import Graded, question_lines, read_questions
 
 RECORDS, RUN, QUESTIONS = "records.jsonl", "run.json", "questions.jsonl"
 
+WARM = " (warm)"
+"""What is added to a mode's name where it may learn from one question to the next."""
+
 ValueT = TypeVar("ValueT", bound=Value)
 
 
@@ -72,6 +75,11 @@ class Plan(Value):
     concurrency: int = 1
     warm: bool = False
     judge: Author | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The modes as the results call them, those of the warm pass last."""
+        return self.modes + tuple(mode + WARM for mode in self.modes if self.warm)
 
 
 class Run(Value):

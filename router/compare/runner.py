@@ -16,14 +16,12 @@ from edgewise.errors import EdgewiseError, Internal
 from edgewise.types import Done, Event, Question, Record, Text
 from router.compare.judge import Judge
 from router.compare.questions import Graded
-from router.compare.rows import Journal, Row
+from router.compare.rows import WARM, Journal, Row
 from router.meter import SideCall
 from router.modes import has_sources
 from router.service import Origin
 from router.trace import Answered, Called, TraceFile
 
-WARM = " (warm)"
-"""What is added to a mode's name where it may learn from one question to the next."""
 CHECKED = 50
 """Answers of a run, at the most, that are scored without a judge and judged, too, to see how far it can be trusted."""
 
@@ -175,11 +173,9 @@ async def _at_once(most: int, works: Sequence[Callable[[], Coroutine[None, None,
 
 async def answer(asker: Asker, pair: Pair, judge: Judge | None) -> tuple[Row, Answered, tuple[SideCall, ...]]:
     """One answer, what came of it, and the calls behind it."""
-    # A new request id each time: that of an attempt which a kill cut short would count as a repetition.
-    request_id = uuid.uuid4().hex
-    record = await _asked(asker, pair, request_id)
+    record = await ask(asker, pair)
     calls = await asker.calls(record.record_id) if record.record_id else ()
-    row = await _judged(_row(pair, record), record, pair, judge)
+    row = await _judged(row_of(pair, record), record, pair, judge)
     answered = Answered(
         asked_at=datetime.fromisoformat(record.created_at).astimezone().isoformat() if record.created_at else "",
         calls=record.calls,
@@ -189,8 +185,10 @@ async def answer(asker: Asker, pair: Pair, judge: Judge | None) -> tuple[Row, An
     return row, answered, calls
 
 
-async def _asked(asker: Asker, pair: Pair, request_id: str) -> Record:
+async def ask(asker: Asker, pair: Pair) -> Record:
     """The record of the answer; of an attempt that left none, one that says why."""
+    # A new request id each time: that of an attempt which a kill cut short would count as a repetition.
+    request_id = uuid.uuid4().hex
     origin = Origin(question_id=pair.question.id, isolated=not pair.warm)
     started = time.monotonic()
     done: Done | None = None
@@ -217,7 +215,8 @@ async def _judged(row: Row, record: Record, pair: Pair, judge: Judge | None) -> 
     return judged.model_copy(update={"score": found.score, "reason": reason})
 
 
-def _row(pair: Pair, record: Record) -> Row:
+def row_of(pair: Pair, record: Record) -> Row:
+    """What a record comes to; None for a score that takes a judge."""
     question = pair.question
     edge, cloud = record.usage.edge, record.usage.cloud
     return Row(

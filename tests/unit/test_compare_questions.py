@@ -133,6 +133,7 @@ def test_the_demo_has_questions_of_every_kind_and_their_documents() -> None:
     for question in questions:
         if question.group in {"device", "cloud"}:
             own, other = (device, cloud) if question.group == "device" else (cloud, device)
+            assert question.answers
             assert question.score(own, None) == 1, question.id
             if not question.answers[0].isdecimal() and question.answers[0] != "three":
                 assert question.score(other, None) == 0, question.id

@@ -48,7 +48,7 @@ class Asked:
 
 def questions(folder: Path) -> Iterator[Asked]:
     for graded in read_questions(_FACTS):
-        yield Asked(f"facts-{graded.id}", "facts", graded.id, graded.text, graded.answers)
+        yield Asked(f"facts-{graded.id}", "facts", graded.id, graded.text, graded.answers or ())
     for path in sorted(folder.glob("xquad_en*.json")):
         found = squad(path)
         for number, one in enumerate(found.asked):

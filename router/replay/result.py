@@ -1,0 +1,70 @@
+"""What a replay comes to: the summary of a comparison, how much of it was covered, and its files where wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgewise.errors import NotFound
+from router.compare.comparison import REPORT, SUMMARY
+from router.compare.environment import Environment, Replaying, observe
+from router.compare.offpolicy import Estimate, Logged, estimate
+from router.compare.questions import fingerprint
+from router.compare.report import render
+from router.compare.rows import RECORDS, write_text
+from router.compare.summary import Summary, summarise
+from router.replay.policy import Candidate
+from router.replay.run import Replayed
+from router.trace import Trace
+
+MISSING = "missing.jsonl"
+
+
+def result(trace: Trace, candidates: Sequence[Candidate], replayed: Replayed, policy: str) -> Summary:
+    """NotFound where the trace covers no question of any candidate."""
+    names = [candidate.name for candidate in candidates]
+    if not replayed.rows:
+        without = f"{len(replayed.missing)} calls are missing, {sum(replayed.undecided.values())} questions undecided"
+        raise NotFound(
+            f"nothing could be replayed in {', '.join(names)}: {without}; the trace has answers in "
+            f"{', '.join(trace.modes) or 'no mode'}"
+        )
+    return summarise(replayed.rows, names, _environment(trace, candidates, replayed, policy))
+
+
+def write(out: Path, trace: Trace, replayed: Replayed, summary: Summary) -> None:
+    """records.jsonl, missing.jsonl, summary.json and report.html into a directory, each whole or not at all."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / RECORDS, "".join(row.model_dump_json() + "\n" for row in replayed.rows))
+    write_text(out / MISSING, "".join(one.model_dump_json() + "\n" for one in replayed.missing))
+    write_text(out / SUMMARY, summary.model_dump_json(indent=1) + "\n")
+    write_text(out / REPORT, render(summary, tuple(trace.questions.values()), replayed.rows))
+
+
+def _environment(trace: Trace, candidates: Sequence[Candidate], replayed: Replayed, policy: str) -> Environment:
+    questions, head = tuple(trace.questions.values()), trace.head
+    names = [candidate.name for candidate in candidates]
+    seen = observe(fingerprint(questions), len(questions), head.seed, head.edge, head.cloud)
+    counts = {name: max(sum(row.mode == name for row in replayed.rows), 1) for name in names}
+    replaying = Replaying(
+        trace=trace.digest,
+        policy=policy,
+        covered={name: replayed.covered(name) for name in names},
+        timed={name: replayed.timed[name] / counts[name] for name in names},
+        missing=len(replayed.missing),
+        undecided=sum(replayed.undecided.values()),
+        of_other_models=trace.of_other_models,
+        off_policy={one.name: found for one in candidates if (found := _off_policy(trace, one)) is not None},
+    )
+    left_out = len(questions) * len(names) - sum(replayed.asked.values())
+    return seen.model_copy(update={"replaying": replaying, "left_out": left_out})
+
+
+def _off_policy(trace: Trace, candidate: Candidate) -> Estimate | None:
+    """None where no answer was left to chance: then every one that a policy would have given has been seen."""
+    logged = [
+        Logged(one.row.score, one.propensity, candidate.mode_of(trace.questions[question]) == mode)
+        for (question, mode), one in trace.answers.items()
+        if one.propensity is not None and one.row.score is not None and question in trace.questions
+    ]
+    return estimate(logged, trace.head.seed) if any(one.propensity < 1 for one in logged) else None

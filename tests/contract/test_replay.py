@@ -1,0 +1,163 @@
+"""What was recorded is answered again by the real router, exactly, and nothing else is made up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from edgewise.errors import CloudUnavailable, NotFound
+from router.compare.comparison import run_compare
+from router.compare.questions import Graded
+from router.compare.rows import read_run
+from router.compare.summary import Summary
+from router.config import RouterSettings
+from router.replay.policy import Candidate, of_mode
+from router.replay.result import MISSING, result, write
+from router.replay.run import Replayed, replay
+from router.trace import Head, Trace
+from tests.arbiters import an_arbiter
+from tests.routers import VARIANTS, a_cloud, an_edge, place
+from tests.sides import UNSURE, FakeCloud, FakeEdge, Say
+
+
+def graded(name: str, *answers: str, private: bool | None = None) -> Graded:
+    turns = ({"text": f"When does the ferry {name} sail?"},)
+    return Graded.model_validate({"id": name, "turns": turns, "answers": answers, "private": private, "group": name})
+
+
+QUESTIONS = (graded("ann", "nine"), graded("bea", "noon"), graded("cyd", "nine", private=True), graded("dot"))
+
+
+def recorded(
+    out: Path,
+    modes: Sequence[str],
+    edge: FakeEdge | None = None,
+    cloud: FakeCloud | None = None,
+    settings: RouterSettings = RouterSettings(),
+) -> Summary:
+    async def main() -> Summary:
+        async with place(out, edge or an_edge(UNSURE), cloud or a_cloud(), settings) as at:
+            sides = await at.router.status()
+            head = Head(edge=sides[0], cloud=sides[1] if sides[1].ready else None, settings=settings)
+            return await run_compare(at.router, QUESTIONS, modes, out / "out", head=head)
+
+    return asyncio.run(main())
+
+
+def replayed(
+    out: Path, names: Sequence[str], settings: RouterSettings = RouterSettings()
+) -> tuple[Trace, list[Candidate], Replayed]:
+    trace, candidates = Trace.read(out / "out"), [of_mode(name) for name in names]
+    return trace, candidates, replay(trace, candidates, settings, an_arbiter)
+
+
+def by_question(found: Replayed, mode: str) -> dict[str, tuple[object, ...]]:
+    return {row.id: (row.author, row.answer, row.cost_usd) for row in found.rows if row.mode == mode}
+
+
+@pytest.mark.parametrize("logprob", [UNSURE, -0.05])
+def test_a_replay_of_a_comparison_reproduces_its_summary_exactly(tmp_path: Path, logprob: float) -> None:
+    first = recorded(tmp_path, VARIANTS, an_edge(logprob))
+    trace, candidates, found = replayed(tmp_path, Trace.read(tmp_path / "out").modes)
+    again = result(trace, candidates, found, "")
+    assert (again.modes, again.pairs, again.groups) == (first.modes, first.pairs, first.groups)
+    assert again.environment.question_set == first.environment.question_set
+    assert again.environment.left_out == first.environment.left_out
+    assert again.environment.replaying is not None
+    assert again.environment.replaying.covered == again.environment.replaying.timed == dict.fromkeys(VARIANTS, 1.0)
+    _, _, rows = read_run(tmp_path / "out")
+    assert found.rows == rows
+    assert found.missing == []
+
+
+def test_a_cloud_that_was_down_is_down_again(tmp_path: Path) -> None:
+    cloud = a_cloud()
+    cloud.down = CloudUnavailable("gone fishing")
+    first = recorded(tmp_path, ("cloud_only", "cloud_info_edge_rag", "post_arbitration"), cloud=cloud)
+    trace, candidates, found = replayed(tmp_path, tuple(first.modes))
+    assert result(trace, candidates, found, "").modes == first.modes
+    assert all(row.degraded for row in found.rows if not row.error)
+
+
+def test_another_threshold_is_scored_without_asking_anybody(tmp_path: Path) -> None:
+    recorded(tmp_path, ("edge_only", "cloud_only", "pre_arbitration"), settings=RouterSettings(gain_threshold=0.9))
+    never, always = RouterSettings(gain_threshold=0.9), RouterSettings(gain_threshold=0.1)
+    _, _, kept = replayed(tmp_path, ("pre_arbitration", "edge_only"), never)
+    assert by_question(kept, "pre_arbitration") == by_question(kept, "edge_only")
+    assert kept.timed["pre_arbitration"] == 3
+    _, _, sent = replayed(tmp_path, ("pre_arbitration", "cloud_only"), always)
+    public = ("ann", "bea")
+    assert [by_question(sent, "pre_arbitration")[name] for name in public] == [
+        by_question(sent, "cloud_only")[name] for name in public
+    ]
+    assert all(row.cost_usd for row in sent.rows if row.id in public)
+    [withheld] = [row for row in sent.rows if (row.id, row.mode) == ("cyd", "pre_arbitration")]
+    assert (withheld.author, withheld.degraded, withheld.cost_usd) == ("edge", True, 0.0)
+    assert sent.timed["pre_arbitration"] == 1, "only the one that stayed took what was measured"
+
+
+def test_both_sides_at_once_take_as_long_as_the_slower_one(tmp_path: Path) -> None:
+    edge, cloud = an_edge(UNSURE), a_cloud(Say("Nobody sails before noon", delay_s=0.2))
+    edge.answers = [Say("The ferry sails at nine", logprob=UNSURE, delay_s=0.15)]
+    recorded(tmp_path, ("edge_only", "cloud_only"), edge, cloud)
+    trace, _, found = replayed(tmp_path, ("post_arbitration",))
+    assert found.covered("post_arbitration") == 1
+    spent = {(row.row.id, row.row.mode): row.row.total_s for row in trace.answers.values()}
+    for row in found.rows:
+        if row.id != "cyd":
+            slower, other = sorted((spent[row.id, "cloud_only"], spent[row.id, "edge_only"]), reverse=True)
+            assert row.author == "cloud"
+            assert slower <= row.total_s < slower + other
+            assert row.cloud_generates == row.retractions == 1
+
+
+def test_what_was_never_asked_is_missing_and_not_made_up(tmp_path: Path) -> None:
+    recorded(tmp_path, ("edge_only",))
+    trace, candidates, found = replayed(tmp_path, ("edge_only", "cloud_only"))
+    assert {row.mode for row in found.rows if not row.error} == {"edge_only"}
+    assert found.covered("cloud_only") == pytest.approx(1 / 3), "the private one is refused without any call"
+    assert {(one.question, one.side, one.kind) for one in found.missing} == {
+        ("ann", "cloud", "generate"), ("bea", "cloud", "generate"),
+    }  # fmt: skip
+    summary = result(trace, candidates, found, "")
+    write(tmp_path / "replayed", trace, found, summary)
+    lines = (tmp_path / "replayed" / MISSING).read_text().splitlines()
+    assert [json.loads(line)["key"] for line in lines] == [one.key for one in found.missing]
+    assert summary.environment.replaying is not None
+    assert summary.environment.replaying.missing == 2
+    assert "ferry" in found.missing[0].asked
+
+
+def test_nothing_covered_is_an_error_that_says_what_there_is(tmp_path: Path) -> None:
+    recorded(tmp_path, ("edge_only",))
+    trace, candidates, found = replayed(tmp_path, ("cloud_info_edge_rag",))
+    with pytest.raises(NotFound, match=r"calls are missing.*answers in edge_only"):
+        result(trace, candidates, found, "")
+
+
+def test_calls_of_another_model_are_left_out_and_counted(tmp_path: Path) -> None:
+    recorded(tmp_path, ("edge_only",))
+    lines = (tmp_path / "out" / "trace.jsonl").read_text().splitlines()
+    head = json.loads(lines[0])
+    head["edge"]["model_hash"] = "another"
+    (tmp_path / "out" / "trace.jsonl").write_text("\n".join([json.dumps(head), *lines[1:]]) + "\n")
+    trace, _, found = replayed(tmp_path, ("edge_only",))
+    assert trace.of_other_models == 3
+    assert found.rows == []
+
+
+def test_a_router_from_elsewhere_decides_question_by_question(tmp_path: Path) -> None:
+    recorded(tmp_path, ("edge_only", "cloud_only"))
+    trace = Trace.read(tmp_path / "out")
+    decisions = {"ann": "edge_only", "bea": "cloud_only"}
+    theirs = Candidate("theirs", lambda question: decisions.get(question.id))
+    found = replay(trace, [theirs], RouterSettings(), an_arbiter)
+    assert {(row.id, row.mode, row.author) for row in found.rows} == {
+        ("ann", "theirs", "edge"), ("bea", "theirs", "cloud"),
+    }  # fmt: skip
+    assert found.undecided["theirs"] == 2
+    assert found.covered("theirs") == 0.5
