@@ -18,6 +18,8 @@ from router.compare.questions import Graded
 from router.meter import PlainSide
 
 _MAX_TOKENS = 8
+_GRAMMAR = 'root ::= "yes" | "no"'
+"""For a side that can be held to it: small models like to chat."""
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -80,7 +82,10 @@ class Judge:
     async def _ask(self, prompt: Prompt) -> tuple[Completion, str]:
         said: list[str] = []
         end: Completion | None = None
-        options = Options(sampling=Sampling(max_tokens=_MAX_TOKENS), cache_key="judge")
+        able = (await self.side.status()).capabilities
+        options = Options(
+            sampling=Sampling(max_tokens=_MAX_TOKENS), cache_key="judge", grammar=_GRAMMAR if "grammar" in able else ""
+        )
         async with aclosing(self.side.generate(prompt, options)) as parts:
             async for part in parts:
                 if isinstance(part, Completion):

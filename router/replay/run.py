@@ -27,6 +27,7 @@ from router.trace import Trace
 _NO_CLOUD = SideStatus(ready=False, reason="there was no cloud when the trace was recorded")
 # What must be the same for a replayed answer to be the recorded one, and its times the measured ones.
 _THE_ANSWER = ("author", "answer", "retractions", "cloud_calls", "error")
+_NOT_REPLAYED = ("first_shown_s", "first_kept_s", "total_s", "reason", "record_id", "judged", "judge_usd")
 
 
 @dataclass
@@ -140,8 +141,7 @@ class _Past:
         before = self._answers.get((row.id, name))
         if before is None or sorted(before.calls) != sorted(calls) or _differ(before.row, row):
             return row.model_copy(update={"total_s": row.total_s + self._own_s}), False
-        times = ("first_shown_s", "first_kept_s", "total_s", "record_id", "judged", "judge_usd")
-        return row.model_copy(update={time: getattr(before.row, time) for time in times}), True
+        return row.model_copy(update={name: getattr(before.row, name) for name in _NOT_REPLAYED}), True
 
 
 def _differ(one: Row, other: Row) -> bool:

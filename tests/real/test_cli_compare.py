@@ -82,6 +82,48 @@ def test_a_comparison_of_ones_own_questions(tmp_path: Path, questions: Path) -> 
     assert (out / "report.html").read_text() == report
 
 
+def test_a_judge_a_warm_pass_and_a_replay_of_it_all(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"id": "head", "question": ABOUT_WORKSHOP, "answers": ["Odile Varga"]}),
+        "nonsense",
+        json.dumps({"id": "rome", "question": "What is the capital of Italy?", "answers": ["Rome"], "scorer": "judge"}),
+    ]
+    (tmp_path / "q.jsonl").write_text("\n".join(lines))
+    (tmp_path / "workshop.md").write_text(WORKSHOP)
+    out, home = tmp_path / "out", tmp_path / "home"
+    asked = (
+        "compare", "--questions", tmp_path / "q.jsonl", "--modes", "edge_only,cloud_info_edge_rag", "--docs",
+        tmp_path / "workshop.md", "--embedded-cloud", "--warm", "--out", out,
+    )  # fmt: skip
+    refused = edgewise(*asked, "--judge", "edge", data_dir=home)
+    assert (refused.returncode, "line 2" in refused.stderr) == (2, True)
+    refused = edgewise(*asked, "--skip-bad", data_dir=home)
+    assert (refused.returncode, "--judge" in refused.stderr) == (2, True)
+    done = edgewise(*asked, "--skip-bad", "--judge", "edge", "--concurrency", "2", data_dir=home)
+    assert done.returncode == 0, done.stderr
+    assert "left out: line 2" in done.stderr
+
+    rows = {(row["id"], row["mode"]): row for row in map(json.loads, (out / "records.jsonl").read_text().splitlines())}
+    modes = ("edge_only", "cloud_info_edge_rag", "edge_only (warm)", "cloud_info_edge_rag (warm)")
+    assert set(rows) == {(name, mode) for name in ("head", "rome") for mode in modes}
+    assert rows["head", "cloud_info_edge_rag (warm)"]["score"] == 1
+    assert all(rows["rome", mode]["judged"] == rows["rome", mode]["score"] for mode in modes)
+    summary = json.loads((out / "summary.json").read_text())
+    environment = summary["environment"]
+    assert (environment["skipped"], environment["warm"], environment["concurrency"]) == (1, True, 2)
+    assert environment["judging"]["side"] == "edge"
+    assert environment["judging"]["agreement"]["n"] == 2, "the answers that were scored without a judge, too"
+
+    again = edgewise("replay", out, "--mode", "all", "--out", tmp_path / "again", "--json", data_dir=home)
+    assert again.returncode == 0, again.stderr
+    replayed = json.loads(again.stdout)
+    assert (replayed["modes"], replayed["pairs"]) == (summary["modes"], summary["pairs"])
+    assert (tmp_path / "again" / "missing.jsonl").read_text() == ""
+    assert not home.exists(), "neither touches the user's data"
+    partly = edgewise("replay", out, "--mode", "cloud_only", data_dir=home)
+    assert (partly.returncode, "2 calls are missing" in partly.stderr) == (1, True)
+
+
 def test_what_cannot_be_compared_is_said_at_once(tmp_path: Path, questions: Path) -> None:
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"id": "a", "question": "x", "answers": ["y"]}\n{"id": "b"}\nnonsense\n')

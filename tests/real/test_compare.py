@@ -18,15 +18,21 @@ from edge.config import EdgeSettings
 from edge.node import EdgeNode
 from edgewise.types import Upload
 from router import demo
+from router.arbiter.arbiter import Arbiter, Models
 from router.compare.comparison import run_compare
-from router.compare.questions import read_questions
-from router.compare.rows import Row
+from router.compare.questions import Graded, read_questions
+from router.compare.rows import WARM, Row, read_run
+from router.compare.runner import Manner
 from router.compare.summary import Summary
 from router.config import RouterSettings
 from router.log import Log
 from router.privacy import Policy
+from router.replay.policy import of_mode
+from router.replay.result import result
+from router.replay.run import replay
 from router.service import Router
-from router.trace import Head
+from router.trace import Head, Trace
+from tests.stack import ABOUT_LIGHTHOUSE, LIGHTHOUSE
 
 MODES = ("edge_only", "cloud_only", "post_arbitration", "cloud_info_edge_rag")
 
@@ -58,8 +64,10 @@ def write_files(directory: Path, latency_s: float = 0.0) -> None:
 
 
 @asynccontextmanager
-async def open_router(directory: Path, latency_scale: float) -> AsyncIterator[Router]:
-    """A router between two replays; the edge has the demo's crew sheet, the cloud no corpus."""
+async def open_router(
+    directory: Path, latency_scale: float = 0.0, corpora: tuple[Path, ...] = ()
+) -> AsyncIterator[Router]:
+    """A router between two replays; the edge has the demo's crew sheet, the cloud no corpus unless one is given."""
     edge_replay, cloud_replay = directory / "edge.jsonl", directory / "cloud.jsonl"
     async with AsyncExitStack() as opened:
         edge = await EdgeNode.open(
@@ -69,7 +77,9 @@ async def open_router(directory: Path, latency_scale: float) -> AsyncIterator[Ro
         sheet = demo.device_documents() / "crew-sheet.md"
         done = await edge.ingest(Upload(source=sheet.name, data=sheet.read_bytes()))
         assert done.status != "FAILED"
-        settings = CloudSettings(backend="replay", replay_file=cloud_replay, latency_scale=latency_scale)
+        settings = CloudSettings(
+            backend="replay", replay_file=cloud_replay, latency_scale=latency_scale, corpora=corpora
+        )
         cloud = await CloudGateway.open(settings, directory / "data")
         opened.push_async_callback(cloud.close)
         records = await Log.open(f"sqlite:///{directory / 'records.db'}")
@@ -141,3 +151,52 @@ def test_a_comparison_survives_kill_9(tmp_path: Path) -> None:
     assert records.read_bytes().startswith(whole)
     assert len(rows_in(tmp_path)) == 4 * len(MODES) + 1
     assert {mode: found.n for mode, found in summary.modes.items()} == dict.fromkeys(MODES[:3], 4) | {MODES[3]: 5}
+
+
+def test_a_replay_of_a_comparison_on_the_real_parts_is_exact(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    write_files(tmp_path)
+    first = asyncio.run(compare(tmp_path, (*MODES, "auto")))
+    trace = Trace.read(tmp_path / "out")
+    candidates = [of_mode(name) for name in trace.modes]
+    found = replay(trace, candidates, trace.head.settings, lambda chosen: Arbiter(Models.open(), chosen))
+    again = result(trace, candidates, found, "")
+    assert (again.modes, again.pairs, again.groups) == (first.modes, first.pairs, first.groups)
+    assert {(row.id, row.mode): row for row in found.rows} == rows_in(tmp_path)
+
+
+def test_no_mode_helps_the_next_one(tmp_path: Path) -> None:
+    """What the cloud informed one mode of would answer for the other: where nothing is isolated, it does."""
+    (tmp_path / "data").mkdir()
+    write_files(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "lighthouse.txt").write_text(LIGHTHOUSE)
+    asked = Graded.model_validate({"id": "year", "turns": [{"text": ABOUT_LIGHTHOUSE}], "answers": ["1871"]})
+    teaches, learns = "cloud_info_edge_rag", "edge_only+rag"
+
+    async def main() -> None:
+        async with open_router(tmp_path, corpora=(tmp_path / "corpus",)) as router:
+            edge, cloud = await router.status()
+            questions = [asked, asked.model_copy(update={"id": "again"})]
+            await run_compare(router, questions, (teaches, learns), tmp_path / "out", head=Head(edge=edge, cloud=cloud))
+            rows = rows_in(tmp_path)
+            assert [rows[question.id, teaches].score for question in questions] == [1.0, 1.0]
+            assert [rows[question.id, teaches].cloud_calls for question in questions] == [1, 1]
+            assert [rows[question.id, learns].score for question in questions] == [0.0, 0.0]
+
+            manner = Manner(warm=True)
+            await run_compare(
+                router,
+                questions,
+                (teaches, learns),
+                tmp_path / "out2",
+                head=Head(edge=edge, cloud=cloud),
+                manner=manner,
+            )
+            _, _, warm = read_run(tmp_path / "out2")
+            assert [row.cloud_calls for row in warm if row.mode == teaches + WARM] == [1, 0]
+            # Nothing was forgotten in between, so that the other mode finds it: what isolation is there to prevent.
+            assert [row.score for row in warm if row.mode == learns + WARM] == [1.0, 1.0]
+            assert [row.score for row in warm if row.mode == learns] == [0.0, 0.0]
+
+    asyncio.run(main())
