@@ -8,7 +8,7 @@ UV := build/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-engine bench-rag bench-router soak test-system protos lock
+.PHONY: help setup demo test check bench bench-engine bench-rag bench-router bench-compare bench-cli soak test-system protos lock
 
 help: ## Say what there is.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ check: setup ## Check format, lint, types, layers, and the protocol with its gen
 	$(PROTOC) --python_out=build/protos --pyi_out=build/protos --grpc_python_out=build/protos $(PROTOS)
 	diff -r -x '*.proto' -x __pycache__ build/protos/edgewise/v1 protos/edgewise/v1
 
-bench: bench-engine $(if $(DATA),bench-rag bench-router) ## Run all benchmarks; each writes build/bench/NAME.json. Wants a machine that does nothing else, and DATA=FOLDER.
+bench: bench-engine bench-compare bench-cli $(if $(DATA),bench-rag bench-router) ## Run all benchmarks; each writes build/bench/NAME.json. Wants a machine that does nothing else, and DATA=FOLDER.
 
 bench-engine: setup ## Measure the edge engine beside llama-cpp-python and llama.cpp's server: an hour, or minutes with QUICK=1.
 	@$(BIN)/python -m tests.bench.engine $(if $(QUICK),--quick)
@@ -45,10 +45,17 @@ bench-router: setup ## Measure routing on the sets in DATA=FOLDER (RouteLLM, Par
 	@$(if $(DATA),,$(error say where the sets are: make bench-router DATA=FOLDER (python -m tests.bench.router --help)))
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.bench.router --data $(or $(wildcard $(DATA)/routing),$(DATA))
 
+bench-compare: setup ## Measure comparing: statistics, replay, the page; some minutes. Wants Chromium.
+	@$(BIN)/python -m tests.bench.compare
+
+bench-cli: setup ## Measure what somebody at a terminal waits for: help, demo, set-up.
+	@$(BIN)/python -m tests.bench.cli
+
 soak: setup ## Ask the edge engine everything at once for ten minutes, and find it unmoved.
 	@$(BIN)/python -m tests.soak.engine
 
-test-system: setup ## Run the tests that need root or system tools.
+test-system: setup ## Run the tests that need root or system tools (PostgreSQL, Chromium), which root gets installed.
+	@$(PYTHON) deploy/system_packages.py
 	$(BIN)/pytest -m system
 
 protos: setup ## Generate the Python code of the protocol again.
