@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from edgewise.errors import EdgewiseError, Internal
+from edgewise.errors import EdgewiseError, Internal, NotReady
 from edgewise.types import Done, Event, Question, Record, Text
 from router.compare.judge import Judge
 from router.compare.questions import Graded
@@ -200,7 +200,10 @@ async def ask(asker: Asker, pair: Pair) -> Record:
             raise Internal("the answer ended without saying so; look into the log of the router")
         return await asker.record(done.record_id)
     except EdgewiseError as error:
-        record = await asker.record_of_request(request_id) or Record(record_id="", total_s=time.monotonic() - started)
+        record = await asker.record_of_request(request_id)
+        if record is None and isinstance(error, NotReady):
+            raise  # records cannot be written: that says nothing about the mode, and putting it right resumes the run
+        record = record or Record(record_id="", total_s=time.monotonic() - started)
         return record.model_copy(update={"error": error.code, "error_message": error.message})
 
 

@@ -165,6 +165,12 @@ def test_a_failure_without_a_record_is_a_row_too(tmp_path: Path) -> None:
     assert summary.modes["agent"].latency_s.p50 is None
 
 
+def test_records_that_cannot_be_written_end_the_run_and_are_no_fault_of_a_mode(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="database"):
+        compare(FakeRouter(lambda _: NotReady("the record database failed")), tmp_path)
+    assert rows_in(tmp_path) == {}
+
+
 def test_abstaining_is_right_only_where_nothing_answers(tmp_path: Path) -> None:
     compare(FakeRouter(), tmp_path)
     assert rows_in(tmp_path)["cat", "agent"].score == 1

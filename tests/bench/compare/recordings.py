@@ -42,9 +42,14 @@ def write(directory: Path, count: int) -> dict[str, Path]:
         for side, share in _RIGHT.items():
             said = str(7 * number) if chance.random() < share else "unknown"
             answer = {
-                "id": f"q{number}", "answer": f"It is {said}.", "prompt_tokens": 30,
-                "completion_tokens": 8, "latency_s": 0.2, "logprobs": [-1.0 if said == "unknown" else -0.1] * 8, "cost_usd": 3e-4,
-            }  # fmt: skip
+                "id": f"q{number}",
+                "answer": f"It is {said}.",
+                "prompt_tokens": 30,
+                "completion_tokens": 8,
+                "latency_s": 0.2,
+                "cost_usd": 3e-4,
+                "logprobs": [-1.0 if said == "unknown" else -0.1] * 8,
+            }
             lines[side].append(json.dumps(answer))
     for name, written in lines.items():
         (directory / f"{name}.jsonl").write_text("\n".join(written) + "\n", encoding="utf-8")
