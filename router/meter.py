@@ -28,6 +28,7 @@ from edgewise.types import (
     Prompt,
     Query,
     Reading,
+    Sampling,
     Scores,
     SideStatus,
     Text,
@@ -57,6 +58,7 @@ class SideCall(Value):
     entropies: tuple[float, ...] = ()
     margins: tuple[float, ...] = ()
     prompt_version: str = ""
+    sampling: Sampling | None = None
     model: str = ""
     model_hash: str | None = None
     finish_reason: str | None = None
@@ -158,6 +160,7 @@ class Metered:
                 entropies=tuple(value for chunk in chunks for value in chunk.entropies),
                 margins=tuple(value for chunk in chunks for value in chunk.margins),
                 prompt_version=prompt.version,
+                sampling=options.sampling,
                 started_s=started,
                 first_s=first,
                 ended_s=self._ledger.now(),
