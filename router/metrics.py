@@ -67,8 +67,10 @@ class Metrics:
         self._escalations = count("edgewise_escalations", "Questions for which the cloud wrote something", "mode")
         self._cost = count("edgewise_cost_usd", "Known cost of answers, by its basis", "mode", "basis")
         self._unknown_cost = count("edgewise_cost_unknown", "Answers whose cost is not known", "mode")
+        self._shadow_cost = count("edgewise_shadow_cost_usd", "The same for shadow answers", "mode", "basis")
+        self._shadow_unknown_cost = count("edgewise_shadow_cost_unknown", "The same for shadow answers", "mode")
         self._shadows = count(
-            "edgewise_shadow_answers", "Answers of experiments that nobody saw; in no other metric of answers",
+            "edgewise_shadow_answers", "Answers of experiments that nobody saw; they are not in edgewise_answers",
             "mode", "error",
         )  # fmt: skip
         self._arms = count("edgewise_experiment_answers", "Answers in experiments", "experiment", "arm", "error")
@@ -125,11 +127,14 @@ class Metrics:
                 self._first.labels(record.mode).observe(record.first_kept_s)
 
     def _paid(self, record: Record) -> None:
-        self._unknown_cost.labels(record.mode).inc(record.cost_usd is None)
-        if record.cost_usd is not None and record.cost_basis is not None:
-            self._cost.labels(record.mode, record.cost_basis.value).inc(record.cost_usd)
-        elif record.cost_usd:  # without a cloud call: the edge's time at the operator's rate
-            self._cost.labels(record.mode, "EDGE_RATE").inc(record.cost_usd)
+        cost, unknown = (
+            (self._shadow_cost, self._shadow_unknown_cost) if record.shadow_of else (self._cost, self._unknown_cost)
+        )
+        unknown.labels(record.mode).inc(record.cost_usd is None)
+        if record.cost_usd is not None:
+            # Without a cloud call it is nothing, or the edge's time at the operator's rate.
+            basis = record.cost_basis or ("EDGE_RATE" if record.cost_usd else "NONE")
+            cost.labels(record.mode, basis).inc(record.cost_usd)
 
     def graded(self, record: Record, grade: Grade) -> None:
         kind = grader_kind(grade.grader)
