@@ -64,7 +64,7 @@ class Metrics:
         self._grounding = count("edgewise_grounding", "Answers by what they stand on", "mode", "grounding")
         self._degraded = count("edgewise_degraded", "Answers without what their mode wanted", "mode")
         self._retractions = count("edgewise_retractions", "Drafts that were taken back", "mode")
-        self._escalations = count("edgewise_escalations", "Questions for which the cloud wrote something", "mode")
+        self._escalations = count("edgewise_escalations", "Questions for which the cloud was asked to write", "mode")
         self._cost = count("edgewise_cost_usd", "Known cost of answers, by its basis", "mode", "basis")
         self._unknown_cost = count("edgewise_cost_unknown", "Answers whose cost is not known", "mode")
         self._shadow_cost = count("edgewise_shadow_cost_usd", "The same for shadow answers", "mode", "basis")

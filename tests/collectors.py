@@ -24,12 +24,14 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 @dataclass
 class Collector:
-    """`status` is what it answers; while `stuck`, it answers nothing at all; it takes all but `refuses` spans."""
+    """`status` is what it answers, and `says` with what; while `stuck`, it answers nothing at all; it takes all but
+    `refuses` spans."""
 
     url: str = ""
     status: int = 200
     stuck: bool = False
     refuses: int = 0
+    says: bytes = b""
     released: threading.Event = field(default_factory=threading.Event)
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
 
@@ -70,7 +72,7 @@ class Collector:
         refused = ExportTracePartialSuccess(rejected_spans=self.refuses)
         if path == "/v1/traces" and self.refuses:
             return ExportTraceServiceResponse(partial_success=refused).SerializeToString()
-        return b""
+        return self.says
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, islice
 from typing import Generic, TypeVar
 
+from google.protobuf.message import DecodeError, Message
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.metrics import Counter, Histogram, Meter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
@@ -28,6 +29,8 @@ from router.telemetry.outlet import Outlet, Undelivered
 from router.telemetry.spans import Measurement, attributes_of
 
 _BATCH = 256
+_BATCH_BYTES = 4 * 1024 * 1024  # a collector takes 20 MiB by default
+_QUEUE_BYTES = 64 * 1024 * 1024
 _SCOPE = InstrumentationScope(name=names.SCOPE, version=names.CONVENTIONS)
 T = TypeVar("T")
 Who = Mapping[str, str]
@@ -36,25 +39,29 @@ Who = Mapping[str, str]
 class Lane(Generic[T]):
     """A bounded queue to one path of the collector. One thread delivers, any may `put`.
 
-    An item stays in it until it was taken, or refused for good; while it is full, new ones are dropped.
+    An item stays in it until it was taken, or refused for good; while it is full, by number or bytes, new ones are
+    dropped.
     """
 
     def __init__(
-        self, path: str, limit: int, encode: Callable[[Sequence[T]], bytes], refused: Callable[[bytes], int]
+        self, path: str, limit: int, encode: Callable[[Sequence[T]], Message], refused: Callable[[bytes], int]
     ) -> None:
         self._path = path
         self._limit = limit
         self._encode = encode
         self._refused = refused
         self._lock = threading.Lock()
-        self._waiting: deque[T] = deque()
+        self._waiting: deque[tuple[T, int]] = deque()
+        self._bytes = 0
         self.sent = 0
         self.dropped = 0
 
     def put(self, item: T) -> None:
+        size = self._encode([item]).ByteSize()
         with self._lock:
-            if len(self._waiting) < self._limit:
-                self._waiting.append(item)
+            if len(self._waiting) < self._limit and self._bytes + size <= _QUEUE_BYTES:
+                self._waiting.append((item, size))
+                self._bytes += size
             else:
                 self.dropped += 1
 
@@ -62,15 +69,16 @@ class Lane(Generic[T]):
         """Everything that waits, in batches; Undelivered ends it."""
         while batch := self._first():
             try:
-                refused = self._refused(outlet.post(self._path, self._encode(batch)))
+                answer = outlet.post(self._path, self._encode(batch).SerializeToString())
             except Undelivered as error:
                 if not error.passing:
-                    self._done(batch, len(batch))
+                    self._done(len(batch), len(batch))
                 raise
-            except Exception:
-                self._done(batch, len(batch))  # what cannot be encoded now never can
-                raise
-            self._done(batch, min(refused, len(batch)))
+            try:
+                refused = min(self._refused(answer), len(batch))
+            except DecodeError:
+                refused = 0  # it took the delivery, whatever it says of it
+            self._done(len(batch), refused)
 
     def give_up(self) -> int:
         """Drops what waits, and whatever comes later; how many there were."""
@@ -81,26 +89,33 @@ class Lane(Generic[T]):
         return left
 
     def _first(self) -> list[T]:
+        """At least one item, if there is any, then as many as fit into a batch."""
+        batch: list[T] = []
+        total = 0
         with self._lock:
-            return list(islice(self._waiting, _BATCH))
+            for item, size in islice(self._waiting, _BATCH):
+                total += size
+                if batch and total > _BATCH_BYTES:
+                    break
+                batch.append(item)
+        return batch
 
-    def _done(self, batch: Sequence[T], dropped: int) -> None:
+    def _done(self, items: int, dropped: int) -> None:
         with self._lock:
             if self._waiting:  # it was not given up meanwhile
-                for _ in batch:
-                    self._waiting.popleft()
+                self._bytes -= sum(self._waiting.popleft()[1] for _ in range(items))
                 self.dropped += dropped
-                self.sent += len(batch) - dropped
+                self.sent += items - dropped
 
 
 def trace_lane(who: Who, limit: int) -> Lane[list[Span]]:
     """An item is one question with all its spans; a partial refusal counts spans, of which a question has several."""
     resource = Resource(attributes=attributes_of(who))
 
-    def encode(traces: Sequence[list[Span]]) -> bytes:
+    def encode(traces: Sequence[list[Span]]) -> Message:
         scope = ScopeSpans(scope=_SCOPE, spans=chain.from_iterable(traces))
         spans = ResourceSpans(resource=resource, scope_spans=[scope])
-        return ExportTraceServiceRequest(resource_spans=[spans]).SerializeToString()
+        return ExportTraceServiceRequest(resource_spans=[spans])
 
     def refused(answer: bytes) -> int:
         return ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans
@@ -111,10 +126,10 @@ def trace_lane(who: Who, limit: int) -> Lane[list[Span]]:
 def grade_lane(who: Who, limit: int) -> Lane[LogRecord]:
     resource = Resource(attributes=attributes_of(who))
 
-    def encode(grades: Sequence[LogRecord]) -> bytes:
+    def encode(grades: Sequence[LogRecord]) -> Message:
         scope = ScopeLogs(scope=_SCOPE, log_records=grades)
         logs = ResourceLogs(resource=resource, scope_logs=[scope])
-        return ExportLogsServiceRequest(resource_logs=[logs]).SerializeToString()
+        return ExportLogsServiceRequest(resource_logs=[logs])
 
     def refused(answer: bytes) -> int:
         return ExportLogsServiceResponse.FromString(answer).partial_success.rejected_log_records

@@ -87,6 +87,7 @@ PROPENSITY = "edgewise.propensity"
 EXPERIMENT = "edgewise.experiment"
 ARM = "edgewise.arm"
 SHADOW_OF = "edgewise.shadow_of"
+SHADOW = "edgewise.shadow"  # on metrics, where an id would make a series an answer
 GRADER = "edgewise.grader"
 CORRECTNESS = "edgewise.correctness"
 STEP = "edgewise.step"

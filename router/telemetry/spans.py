@@ -76,11 +76,18 @@ def event_of(record: Record, grade: Grade) -> LogRecord:
 
 
 def measurements_of(record: Record, calls: Sequence[SideCall]) -> Iterator[Measurement]:
-    answer = _texts({names.AGENT_NAME: _agent(record), names.MODE: record.mode, names.ERROR_TYPE: record.error or None})
-    yield Measurement(names.ANSWER_DURATION, record.total_s, answer)
+    answer = _texts(
+        {
+            names.AGENT_NAME: _agent(record),
+            names.MODE: record.mode,
+            names.EXPERIMENT: record.experiment or None,
+            names.ARM: record.arm or None,
+            names.SHADOW: "true" if record.shadow_of else None,
+        }
+    )
+    yield Measurement(names.ANSWER_DURATION, record.total_s, answer | _texts({names.ERROR_TYPE: record.error or None}))
     if record.cost_usd is not None:
-        basis = record.cost_basis.value if record.cost_basis else None
-        yield Measurement(names.COST, record.cost_usd, _texts({names.MODE: record.mode, names.COST_BASIS: basis}))
+        yield Measurement(names.COST, record.cost_usd, answer | _texts({names.COST_BASIS: record.cost_basis}))
     for call in calls:
         yield from _of_one_call(call)
 

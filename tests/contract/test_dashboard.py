@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -175,6 +177,21 @@ def test_rows_ask_the_questions_of_an_operator_in_their_order(dashboard: dict[st
     assert rows[:6] == [
         "Is it up?", "Who answers?", "How fast?", "How right?", "How dear?", "What fails?",
     ]  # fmt: skip
+
+
+@pytest.mark.system
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Prometheus")
+def test_prometheus_reads_the_configuration_and_every_expression(tmp_path: Path, dashboard: dict[str, Any]) -> None:
+    (tmp_path / "token").write_text("a token")
+    shutil.copy(FOLDER / "prometheus.yml", tmp_path)
+    variables = {"$__rate_interval": "1m", "$__range": "1h", "$job": ".*", "$mode": ".*"}
+    rules = [
+        {"record": f"panel:{place}", "expr": re.sub(r"\$\w+", lambda found: variables[found[0]], expression)}
+        for place, (expression, _) in enumerate(expressions(dashboard))
+    ]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    for check in (["config", "prometheus.yml"], ["rules", "rules.yml"]):
+        subprocess.run(["promtool", "check", *check], cwd=tmp_path, check=True, timeout=30)
 
 
 # --- the exposition and its table -------------------------------------------------------------------------------------

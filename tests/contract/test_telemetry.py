@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from edgewise.errors import CloudUnavailable, EdgewiseError
+from edgewise.errors import CloudUnavailable, EdgeUnavailable, EdgewiseError
 from edgewise.types import Grade, Privacy, Record
 from router.telemetry import names
 from router.telemetry.config import TelemetrySettings
+from router.telemetry.spans import measurements_of, spans_of
 from router.telemetry.telemetry import Telemetry
 from tests.collectors import Collector, collecting, values
 from tests.routers import VARIANTS, Place, a_cloud, an_edge, place, question
@@ -163,6 +164,52 @@ def test_only_the_share_of_traces_that_was_wanted_is_sent_and_all_metrics_are(tm
     collector = sent(tmp_path, asked("edge_only"), sample_ratio=0)
     assert collector.spans == []
     assert names.ANSWER_DURATION.name in collector.metrics
+
+
+def test_every_name_that_is_sent_is_in_one_module(tmp_path: Path) -> None:
+    ours = {value for value in vars(names).values() if isinstance(value, str)}
+
+    async def work(opened: Place) -> None:
+        for mode in VARIANTS:
+            await opened.ask(question(mode, privacy="PUBLIC", conversation_id="c", sampling={"top_k": 3, "seed": 1}))
+        opened.edge.down = EdgeUnavailable("gone")
+        with suppress(EdgewiseError):
+            await opened.ask(question("edge_only"))
+        for record in await opened.records(1):
+            await graded(opened, record, 0.5)
+
+    collector = sent(tmp_path, work, content=True)
+    events = [event for span in collector.spans for event in span.events]
+    metrics = collector.metrics.values()
+    attributes = [
+        *(span.attributes for span in collector.spans), *(event.attributes for event in events),
+        *(grade.attributes for grade in collector.events),
+        *(point.attributes for metric in metrics for point in metric.sum.data_points),
+        *(point.attributes for metric in metrics for point in metric.histogram.data_points),
+    ]  # fmt: skip
+    sent_names = {one.key for held in attributes for one in held}
+    assert len(sent_names) > 40
+    assert {name for name in sent_names if not name.startswith(names.STEP_NUMBER)} <= ours
+    assert {event.name for event in events} == {names.STEP}
+
+
+def test_arms_and_shadow_answers_are_told(tmp_path: Path) -> None:
+    kept: list[Record] = []
+
+    async def work(opened: Place) -> None:
+        await opened.ask(question("edge_only"))
+        kept.extend(await opened.records(1))
+
+    sent(tmp_path, work)
+    told = {"experiment": "harbour", "arm": "cascade", "shadow_of": "f" * 32}
+    shadow = kept[0].model_copy(update=told)
+    [root] = spans_of(shadow, (), content=True)
+    attributes = values(root.attributes)
+    assert {name: attributes[f"edgewise.{name}"] for name in told} == told
+    duration = next(iter(measurements_of(shadow, ())))
+    assert duration.attributes["edgewise.arm"] == "cascade"
+    assert duration.attributes["edgewise.shadow"] == "true"
+    assert "f" * 32 not in duration.attributes.values()
 
 
 # --- metrics and grades -----------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from edgewise.errors import InvalidInput, NotReady
 from edgewise.settings import load
@@ -20,6 +22,7 @@ from router.config import RouterSettings
 from router.meter import SideCall
 from router.observer import Observers
 from router.telemetry.config import TelemetrySettings
+from router.telemetry.lanes import grade_lane
 from router.telemetry.outlet import Outlet
 from router.telemetry.telemetry import Telemetry
 from tests.collectors import Collector, collecting
@@ -115,6 +118,28 @@ def test_what_a_collector_takes_in_part_is_counted(tmp_path: Path) -> None:
         ask(tmp_path, telemetry, 1)
         telemetry.close()
     assert (telemetry.traces.sent, telemetry.traces.dropped) == (0, 1)
+
+
+def test_a_collector_that_answers_in_words_has_taken_it(tmp_path: Path) -> None:
+    with collecting() as collector:
+        collector.says = b"thank you"
+        telemetry = opened(collector.url)
+        ask(tmp_path, telemetry)
+        telemetry.close()
+    assert (telemetry.traces.sent, telemetry.traces.dropped) == (3, 0)
+
+
+def test_much_is_delivered_in_pieces_and_too_much_is_dropped() -> None:
+    lane = grade_lane({"service.name": "s"}, 100)
+    grade = LogRecord(body=AnyValue(string_value="x" * 3_000_000))
+    with collecting() as collector:
+        for _ in range(25):
+            lane.put(grade)
+        assert lane.dropped == 3  # 64 MiB hold 22 of them
+        lane.deliver(Outlet.of(TelemetrySettings(otlp_endpoint=collector.url)))
+        assert len(collector.bodies("/v1/logs")) == 22
+        lane.put(grade)
+    assert (lane.sent, lane.dropped) == (22, 3)
 
 
 def test_an_observer_that_fails_fails_nobody(caplog: pytest.LogCaptureFixture) -> None:
