@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -38,8 +39,10 @@ class Observers:
         for observer in self._observers:
             try:
                 news(observer)
-            except Exception:
-                log.exception("%s failed; the answer did not", type(observer).__name__)
+            except Exception as error:  # noqa: BLE001 - a boundary; the text of an error may have content in it
+                what, where = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
+                who = type(observer).__name__
+                log.error("%s failed (%s in %s:%s); the answer did not", who, what, where.filename, where.lineno)  # noqa: TRY400
 
 
 def grader_kind(grader: str) -> str:

@@ -1,10 +1,11 @@
 """Every name that telemetry sends: those of OpenTelemetry's conventions for generative AI, and ours.
 
 The conventions left open-telemetry/semantic-conventions for open-telemetry/semantic-conventions-genai; the constants in
-the Python packages are deprecated. Checked against that repository, release v0.1.0 by its changelog, models and pages
-as of commit 066d4a7f356f8600de6f10c42874626ab88692fb. All of it has the status "development": names may change. What
-changed last: `gen_ai.client.token.usage` became one counter a kind of token and two histograms, and workflows are
-recorded as `gen_ai.invoke_agent.duration` under `gen_ai.agent.name`.
+the Python packages are deprecated. Checked against that repository around its release v0.1.0: token metrics at commit
+066d4a7f356f, spans and events at 002c8a6ea1c8, other metrics at 004902b8cb70, with the changes that the changelog of
+v0.1.0 names. All of it has the status "development": names may change. What changed last: `gen_ai.client.token.usage`
+became one counter a kind of token and two histograms, workflows are recorded as `gen_ai.invoke_agent.duration` under
+`gen_ai.agent.name`, and a retrieval has `gen_ai.retrieval.top_k`.
 """
 
 from __future__ import annotations
