@@ -307,6 +307,24 @@ def test_a_public_question_that_was_answered_from_what_is_not_public_stays_here(
     assert b"When does it sail?" not in collector.everything
 
 
+def test_a_public_record_of_calls_that_were_not_public_has_no_content(tmp_path: Path) -> None:
+    """An answer that failed has no label of its own: those of what it was to be written from count."""
+    kept: list[Record] = []
+    edge, cloud = telling_sides(Privacy.UNKNOWN)
+    edge.answers = [Say("The ferry", after=1, error=EdgeUnavailable("gone"))]
+
+    async def work(opened: Place) -> None:
+        with suppress(EdgewiseError):
+            await opened.ask(question("edge_only+rag", text="When does it sail?", privacy="PUBLIC"))
+        kept.extend(await opened.records(1))
+
+    collector = sent(tmp_path, work, edge, cloud, content=True)
+    assert kept[0].privacy is Privacy.PUBLIC
+    assert len(collector.spans) > 1
+    assert SECRET.encode() not in collector.everything
+    assert b"When does it sail?" not in collector.everything
+
+
 def test_public_content_has_the_names_of_the_conventions(tmp_path: Path) -> None:
     collector = sent(tmp_path, asked("edge_only", privacy="PUBLIC"), content=True)
     for span in collector.spans:
