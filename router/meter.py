@@ -31,6 +31,7 @@ from edgewise.types import (
     Prompt,
     Query,
     Reading,
+    Sampling,
     Scores,
     SideStatus,
     Text,
@@ -62,6 +63,7 @@ class SideCall(Value):
     entropies: tuple[float, ...] = ()
     margins: tuple[float, ...] = ()
     prompt_version: str = ""
+    sampling: Sampling | None = None
     model: str = ""
     model_hash: str | None = None
     finish_reason: FinishReason | None = None
@@ -172,6 +174,7 @@ class Metered:
         chunks: list[Chunk] = []
         with self._noting("generate", _canonical(prompt), prompt.version) as call:
             call.asked = generation_asked(prompt, options)
+            call.known = {"sampling": options.sampling}
             try:
                 async with aclosing(self._side.generate(prompt, options)) as parts:
                     async for part in parts:
@@ -179,7 +182,7 @@ class Metered:
                             call.first_s = self._ledger.now() if call.first_s is None else call.first_s
                             chunks.append(part)
                         else:
-                            call.known = {name: getattr(part, name) for name in _OF_THE_END}
+                            call.known |= {name: getattr(part, name) for name in _OF_THE_END}
                             call.over = True
                         yield part
             finally:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -48,8 +48,9 @@ from router.explaining import Unasked, explained
 from router.fold import Fold, done
 from router.log import Log, stamped
 from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge, SideCall
-from router.metrics import Metrics
+from router.metrics import RUNNING, Metrics
 from router.modes import MODES, edge_only, parse
+from router.observer import Observer, Observers
 from router.privacy import Gated, Policy
 
 log = logging.getLogger(__name__)
@@ -115,6 +116,7 @@ class Router:
         edge_ready: Callable[[], Awaitable[None]] = edge_answers_for_itself,
         clock: Clock = time.monotonic,
         wall: Callable[[], datetime] = local_time,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._edge = edge
         self._cloud = cloud
@@ -130,6 +132,8 @@ class Router:
         self._running: set[tuple[str, str]] = set()
         self._writing: set[asyncio.Task[None]] = set()
         self.metrics = Metrics()
+        self.metrics.watch(RUNNING, lambda: self._admission.running)
+        self._observers = Observers((self.metrics, *observers))
         parse(settings.default_mode)
 
     async def ask(self, question: Question, origin: Origin = Origin()) -> AsyncGenerator[Event]:
@@ -137,16 +141,19 @@ class Router:
 
         A refused question (InvalidInput, Overloaded, Conflict) leaves no record; any other one leaves exactly one.
         """
-        question = checked(question, self._settings.default_mode)
-        key = (origin.app, question.request_id)
-        earlier = await self._log.of_request(*key) if question.request_id else None
-        if earlier is not None and not earlier.error:
-            for event in _again(earlier, question):
+        with self.metrics.refusals():
+            question = checked(question, self._settings.default_mode)
+            key = (origin.app, question.request_id)
+            earlier = await self._log.of_request(*key) if question.request_id else None
+            again = _again(earlier, question) if earlier is not None and not earlier.error else ()
+            if question.request_id and not again and key in self._running:
+                which = f"request {question.request_id} is being answered"
+                raise Conflict(f"{which}; wait for it, or use another request_id")
+        if again:
+            for event in again:
                 yield event
             return
-        if question.request_id and key in self._running:
-            raise Conflict(f"request {question.request_id} is being answered; wait for it, or use another request_id")
-        with self._admission:
+        with self.metrics.admitted(self._admission):
             send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
             with send, receive:
                 self._running.add(key)
@@ -189,7 +196,7 @@ class Router:
             finally:
                 record = fold.record(start, question, outcome if failure is None else None, failure)
                 await self._keep(record, ledger)
-                self.metrics.observe(record)
+                self._observers.observe(record, tuple(ledger.calls))
                 log.info(
                     "answered record=%s mode=%s author=%s total_s=%.3f error=%s",
                     record.record_id, record.mode, record.author, record.total_s, record.error or "none",
@@ -350,7 +357,10 @@ class Router:
         )
 
     async def grade(self, grade: Grade) -> Grade:
-        return await self._log.grade(grade)
+        record = await self._log.get(grade.record_id)
+        kept = await self._log.grade(grade)
+        self._observers.graded(record, kept)
+        return kept
 
     async def status(self) -> tuple[SideStatus, SideStatus]:
         """Of the edge and the cloud; a side that cannot answer says why."""

@@ -7,15 +7,16 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloud.client import CloudClient, NoCloud
 from cloud.config import CloudSettings
 from edge.client import EdgeClient
 from edge.config import EdgeSettings
 from edgewise import settings
-from edgewise.errors import CloudUnavailable, EdgeUnavailable
+from edgewise.errors import CloudUnavailable, EdgeUnavailable, NotReady
 from edgewise.place import read_secret
 from edgewise.types import Author, SideStatus
 from router.arbiter.arbiter import ARBITER, Arbiter, Models
@@ -23,8 +24,13 @@ from router.child import Child
 from router.compare.judge import Judge
 from router.config import PrivacySettings, RouterSettings
 from router.log import Log
+from router.metrics import DROPPED, EDGE_RESTARTS, SENT, Metrics
 from router.privacy import Gated, Policy
 from router.service import Router, edge_answers_for_itself
+from router.telemetry.config import TelemetrySettings
+
+if TYPE_CHECKING:
+    from router.telemetry.telemetry import Telemetry
 
 Ready = Callable[[], Awaitable[None]]
 
@@ -35,6 +41,7 @@ class Settings:
     cloud: CloudSettings
     router: RouterSettings
     privacy: PrivacySettings
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
 
     @staticmethod
     def load(router_flags: Mapping[str, object] | None = None) -> Settings:
@@ -43,6 +50,7 @@ class Settings:
             settings.load(CloudSettings),
             settings.load(RouterSettings, router_flags),
             settings.load(PrivacySettings),
+            settings.load(TelemetrySettings),
         )
 
 
@@ -55,6 +63,7 @@ class Stack:
     cloud: CloudClient | NoCloud
     edge_ready: Ready
     policy: Policy
+    telemetry: Telemetry | None = None
 
     def judge(self, author: Author) -> Judge:
         """One side as a judge; the cloud sees no more of answers than of questions."""
@@ -77,6 +86,9 @@ async def open_stack(
     neither is started, and what would ask them finds nobody there.
     """
     async with AsyncExitStack() as stack:
+        telemetry = _telemetry(chosen.telemetry)
+        if telemetry is not None:
+            stack.push_async_callback(asyncio.to_thread, telemetry.close)
         # Socket paths are limited to some 100 bytes, so they do not go into the data directory.
         sockets = Path(tempfile.mkdtemp(prefix="edgewise-"))
         stack.callback(shutil.rmtree, sockets, ignore_errors=True)
@@ -96,9 +108,36 @@ async def open_stack(
         policy = Policy(chosen.privacy.unknown)
         ready = _ready(edge_child, edge) if edge_child else edge_answers_for_itself
         arbiter = Arbiter(await asyncio.to_thread(Models.open, data_dir / ARBITER), chosen.router)
-        router = Router(edge, cloud, records, policy, chosen.router, arbiter=arbiter, edge_ready=ready)
+        observers = () if telemetry is None else (telemetry,)
+        router = Router(
+            edge, cloud, records, policy, chosen.router, arbiter=arbiter, edge_ready=ready, observers=observers
+        )
         stack.push_async_callback(router.close)
-        yield Stack(router, edge, cloud, ready, policy)
+        _watch(router.metrics, edge_child, telemetry)
+        yield Stack(router, edge, cloud, ready, policy, telemetry)
+
+
+def _telemetry(chosen: TelemetrySettings) -> Telemetry | None:
+    """None where it is off: then nothing of OpenTelemetry is imported."""
+    if not chosen.otlp_endpoint:
+        return None
+    try:
+        from router.telemetry.telemetry import Telemetry
+    except ImportError:
+        needed = "telemetry.otlp_endpoint is set, which needs OpenTelemetry"
+        raise NotReady(f"{needed}; install it with pip install 'edgewise[telemetry]'") from None
+    return Telemetry.open(chosen)
+
+
+def _watch(metrics: Metrics, edge: Child | None, telemetry: Telemetry | None) -> None:
+    if edge is not None:
+        metrics.watch(EDGE_RESTARTS, lambda: edge.restarts)
+    if telemetry is not None:
+        traces, grades = telemetry.traces, telemetry.grades
+        metrics.watch(SENT, lambda: traces.sent, "traces")
+        metrics.watch(SENT, lambda: grades.sent, "grades")
+        metrics.watch(DROPPED, lambda: traces.dropped, "traces")
+        metrics.watch(DROPPED, lambda: grades.dropped, "grades")
 
 
 class ChildEdge(EdgeClient):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from edgewise.types import Citations, Done, Event, Question, Record, Retraction,
 from router.config import RouterSettings
 from router.log import Log
 from router.modes import MODES
+from router.observer import Observer
 from router.privacy import Policy
 from router.server import service
 from router.service import Router
@@ -144,13 +145,15 @@ async def place(
     *,
     way: Way = "in process",
     unknown: Literal["allow", "hold"] = "allow",
+    observers: Sequence[Observer] = (),
 ) -> AsyncIterator[Place]:
     """A router that keeps its records in a directory. Nothing in it may take longer than 20 seconds."""
     async with AsyncExitStack() as exits:
         await exits.enter_async_context(asyncio.timeout(20))
         records = await Log.open(log_url(directory))
         exits.push_async_callback(records.close)
-        router = Router(edge, cloud, records, Policy(unknown), settings, arbiter=an_arbiter(settings))
+        arbiter = an_arbiter(settings)
+        router = Router(edge, cloud, records, Policy(unknown), settings, arbiter=arbiter, observers=observers)
         exits.push_async_callback(router.close)
         client, address = None, ""
         if way == "over gRPC":

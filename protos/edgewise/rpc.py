@@ -59,6 +59,10 @@ class Admission:
         self._limit = limit
         self._running = 0
 
+    @property
+    def running(self) -> int:
+        return self._running
+
     def __enter__(self) -> None:
         if self._running >= self._limit:
             raise Overloaded(f"{self._limit} calls are running already; try again in a second", retry_after_s=1.0)

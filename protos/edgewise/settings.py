@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edgewise import place
 from edgewise.errors import InvalidInput
 
-SECTIONS = ("edge", "cloud", "router", "privacy")
+SECTIONS = ("edge", "cloud", "router", "privacy", "telemetry")
 # Read by `place` or by the test suite, not part of a section.
 _PLAIN = ("EDGEWISE_DATA_DIR", "EDGEWISE_CONFIG")
 

@@ -58,6 +58,8 @@ def up(
             ):
                 print(f"cloud: {daemon.cloud}", file=sys.stderr)
                 print(f"privacy: {daemon.privacy}", file=sys.stderr)
+                if stack.telemetry is not None:
+                    print(f"telemetry: {stack.telemetry}", file=sys.stderr)
                 if no_auth:
                     print("warning: no token is asked; every program here may ask", file=sys.stderr)
                 print(f"ready grpc={daemon.grpc} http={daemon.http}", flush=True)

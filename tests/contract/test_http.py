@@ -289,7 +289,7 @@ def test_metrics_count_and_tell_nothing_of_what_was_asked(tmp_path: Path) -> Non
         assert status == 200
         assert 'edgewise_answers_total{author="edge",error="none",mode="edge_only"} 1.0' in text
         assert 'edgewise_answers_total{author="none",error="FAILED_PRECONDITION",mode="cloud_only"} 1.0' in text
-        assert 'edgewise_cost_usd_total{basis="NOTIONAL"}' in text
+        assert 'edgewise_cost_usd_total{basis="NOTIONAL",mode="cloud_only"}' in text
         for secret in ("zebra", "zoe", "sleep", "Nobody", "ferry", TOKEN):
             assert secret not in text
 

@@ -19,9 +19,10 @@ from cloud.config import CloudSettings
 from edge.config import EdgeSettings
 from edgewise.settings import SECTIONS, Section
 from router.config import PrivacySettings, RouterSettings
+from router.telemetry.config import TelemetrySettings
 
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "edgewise.example.toml"
-ALL: tuple[type[Section], ...] = (EdgeSettings, CloudSettings, RouterSettings, PrivacySettings)
+ALL: tuple[type[Section], ...] = (EdgeSettings, CloudSettings, RouterSettings, PrivacySettings, TelemetrySettings)
 HEAD = """\
 # Every setting of Edgewise with its default, if it has one. Copy what you change into ~/.config/edgewise/edgewise.toml,
 # or into a file that EDGEWISE_CONFIG names. The environment (EDGEWISE_EDGE__THREADS=4) wins over the file, a flag over
