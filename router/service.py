@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import anyio
@@ -25,7 +26,6 @@ from edgewise.keys import question_hash
 from edgewise.ports import Cloud, Edge
 from edgewise.rpc import Admission
 from edgewise.types import (
-    Citations,
     Event,
     Explanation,
     Grade,
@@ -36,15 +36,16 @@ from edgewise.types import (
     Record,
     Sampling,
     SideStatus,
-    Token,
 )
 from router import prompts
 from router.arbiter.arbiter import Arbiter, Models
 from router.checking import checked
 from router.config import RouterSettings
 from router.desk import Desk, Outcome, Writer, step
+from router.experiments.assignment import NO_SEAT, Seat
+from router.experiments.live import Experiments
 from router.explaining import Unasked, explained
-from router.fold import Fold, done
+from router.fold import Fold, again, done
 from router.log import Log, now
 from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
 from router.metrics import Metrics
@@ -63,6 +64,7 @@ class Origin:
     app: str = ""
     question_id: str = ""
     isolated: bool = False
+    seat: Seat = NO_SEAT
 
 
 async def _unheard(_: Event) -> None:
@@ -88,6 +90,7 @@ class Router:
         settings: RouterSettings,
         *,
         arbiter: Arbiter | None = None,
+        experiments: Experiments | None = None,
         edge_ready: Callable[[], Awaitable[None]] = edge_answers_for_itself,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -99,6 +102,7 @@ class Router:
         self._edge_ready = edge_ready
         self._clock = clock
         self._arbiter = arbiter or Arbiter(Models.open(), settings)
+        self.experiments = experiments or Experiments(None, records, policy)
         self._embedder: str | None = None
         self._admission = Admission(settings.max_concurrent)
         self._running: set[tuple[str, str]] = set()
@@ -111,30 +115,39 @@ class Router:
 
         A refused question (InvalidInput, Overloaded, Conflict) leaves no record; any other one leaves exactly one.
         """
-        question = checked(question, self._settings.default_mode)
+        asked, question = question, checked(question, self._settings.default_mode)
         key = (origin.app, question.request_id)
         earlier = await self._log.of_request(*key) if question.request_id else None
         if earlier is not None and not earlier.error:
-            for event in _again(earlier, question):
+            for event in again(earlier, question):
                 yield event
             return
         if question.request_id and key in self._running:
             raise Conflict(f"request {question.request_id} is being answered; wait for it, or use another request_id")
         with self._admission:
-            send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
-            with send, receive:
-                self._running.add(key)
-                job = asyncio.create_task(self._answer(question, origin, send))
-                try:
-                    async for event in receive:
+            self._running.add(key)
+            try:
+                if not origin.isolated:
+                    origin = replace(origin, seat=await self.experiments.seat(asked, origin.app))
+                async with aclosing(self._events(question, origin)) as events:
+                    async for event in events:
                         yield event
-                    await job
-                finally:
-                    self._running.discard(key)
-                    job.cancel()
-                    await asyncio.wait({job})
-                    # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
-                    _ = job.cancelled() or job.exception()
+            finally:
+                self._running.discard(key)
+
+    async def _events(self, question: Question, origin: Origin) -> AsyncGenerator[Event]:
+        send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
+        with send, receive:
+            job = asyncio.create_task(self._answer(question, origin, send))
+            try:
+                async for event in receive:
+                    yield event
+                await job
+            finally:
+                job.cancel()
+                await asyncio.wait({job})
+                # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
+                _ = job.cancelled() or job.exception()
 
     async def _answer(self, question: Question, origin: Origin, send: MemoryObjectSendStream[Event]) -> None:
         ledger = Ledger(self._clock)
@@ -145,6 +158,7 @@ class Router:
                 await send.send(event)
 
         start = self._first_page(question, origin)
+        question = question.model_copy(update={"mode": start.mode})
         outcome: Outcome | None = None
         failure: EdgewiseError | None = None
         with send:
@@ -163,11 +177,31 @@ class Router:
                 record = fold.record(start, question, outcome if failure is None else None, failure)
                 await self._keep(record, ledger)
                 self.metrics.observe(record)
+                self.experiments.answered(record)
                 log.info(
                     "answered record=%s mode=%s author=%s total_s=%.3f error=%s",
                     record.record_id, record.mode, record.author, record.total_s, record.error or "none",
                 )  # fmt: skip
             await send.send(done(record, outcome.draft.answer_id))
+        self._beside(question, record, origin)
+
+    def _beside(self, question: Question, record: Record, origin: Origin) -> None:
+        """Once an answer is complete, an experiment may want its question answered in another mode as well."""
+
+        async def ask(question: Question, seat: Seat) -> None:
+            async with aclosing(self._events(question, replace(origin, seat=seat))) as events:
+                async for _ in events:
+                    pass
+
+        sampling = question.sampling or Sampling(max_tokens=self._settings.max_tokens)
+        self.experiments.shadow(
+            question.model_copy(update={"sampling": sampling}),
+            record,
+            origin.seat,
+            alone=self._admission.running <= 1,
+            cloud=self._cloud.status,
+            ask=ask,
+        )
 
     async def _outcome(
         self, question: Question, origin: Origin, ledger: Ledger, emit: Callable[[Event], Awaitable[None]]
@@ -193,11 +227,13 @@ class Router:
         options: frozenset[str],
     ) -> Desk:
         """The two sides of one question, wrapped in the order that `meter.py` explains."""
+        is_shadow = bool(origin.seat.shadow_of)
         keys = Options(
             sampling=question.sampling or Sampling(max_tokens=self._settings.max_tokens),
-            cache_key=f"{question.mode}/{origin.question_id}" if origin.isolated else "",
+            cache_key=f"{question.mode}/{origin.question_id}" if origin.isolated else "shadow" * is_shadow,
             question_id=origin.question_id,
             question_hash=question_hash(question.text),
+            priority="batch" if is_shadow else "interactive",
             response_schema=question.response_schema,
         )
         cloud = Metered("cloud", Budgeted(Gated(self._cloud, self._policy), question.max_cost_usd), ledger)
@@ -208,7 +244,7 @@ class Router:
             local=edge,
             cache_key=keys.cache_key,
             emit=emit,
-            keep=(lambda _: None) if origin.isolated else self._remember,
+            keep=(lambda _: None) if origin.isolated or is_shadow else self._remember,
             arbiter=self._arbiter,
             embedder=self._embedder_hash,
             settings=self._settings,
@@ -239,10 +275,13 @@ class Router:
             question=question.text,
             privacy=question.privacy,
             mode_asked=question.mode,
-            mode=question.mode,
+            mode=origin.seat.mode or question.mode,
             policy_version=self._arbiter.version,
             prompt_version=prompts.VERSION,
-            propensity=1.0,
+            propensity=origin.seat.propensity,
+            experiment=origin.seat.experiment,
+            arm=origin.seat.arm,
+            shadow_of=origin.seat.shadow_of,
         )
 
     async def _keep(self, record: Record, ledger: Ledger) -> None:
@@ -265,7 +304,8 @@ class Router:
         return task
 
     async def close(self) -> None:
-        """Waits for the records, and what else is to be kept, that are still being written."""
+        """Ends a shadow answer; waits for the records, and what else is to be kept, that are still being written."""
+        await self.experiments.close()
         if self._writing:
             await asyncio.wait(self._writing)
 
@@ -319,20 +359,13 @@ class Router:
         )
 
     async def grade(self, grade: Grade) -> Grade:
-        return await self._log.grade(grade)
+        kept = await self._log.grade(grade)
+        await self.experiments.graded(kept)
+        return kept
 
     async def status(self) -> tuple[SideStatus, SideStatus]:
         """Of the edge and the cloud; a side that cannot answer says why."""
         return await _status_of(self._edge), await _status_of(self._cloud)
-
-
-def _again(record: Record, question: Question) -> tuple[Event, ...]:
-    """The answer of a request that was finished before."""
-    if (record.question, record.mode_asked) != (question.text, question.mode):
-        raise InvalidInput(f"request_id {question.request_id} was used for another question or mode; use a new one")
-    key = record.record_id
-    cited = (Citations(answer_id=key, passages=record.citations),) if record.citations else ()
-    return Token(answer_id=key, author=record.author or "edge", text=record.answer), *cited, done(record, key)
 
 
 def _as_failure(error: Exception, question: Question) -> EdgewiseError:

@@ -21,6 +21,7 @@ from edgewise.types import SideStatus
 from router.arbiter.arbiter import ARBITER, Arbiter, Models
 from router.child import Child
 from router.config import PrivacySettings, RouterSettings
+from router.experiments.live import Experiments
 from router.log import Log
 from router.privacy import Policy
 from router.service import Router, edge_answers_for_itself
@@ -90,7 +91,10 @@ async def open_stack(
         policy = Policy(chosen.privacy.unknown)
         ready = _ready(edge_child, edge) if edge_child else edge_answers_for_itself
         arbiter = Arbiter(await asyncio.to_thread(Models.open, data_dir / ARBITER), chosen.router)
-        router = Router(edge, cloud, records, policy, chosen.router, arbiter=arbiter, edge_ready=ready)
+        experiments = await Experiments.open(data_dir / "experiments", records, policy)
+        router = Router(
+            edge, cloud, records, policy, chosen.router, arbiter=arbiter, experiments=experiments, edge_ready=ready
+        )
         stack.push_async_callback(router.close)
         yield Stack(router, edge, ready, policy)
 

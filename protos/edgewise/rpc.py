@@ -67,6 +67,10 @@ class Admission:
     def __exit__(self, *_: object) -> None:
         self._running -= 1
 
+    @property
+    def running(self) -> int:
+        return self._running
+
 
 if TYPE_CHECKING:
     _Interceptor = grpc.aio.ServerInterceptor[Any, Any]
