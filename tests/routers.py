@@ -13,6 +13,7 @@ from edgewise.client import Client
 from edgewise.rpc import start_server
 from edgewise.types import Citations, Done, Event, Question, Record, Retraction, Step, Token
 from router.config import RouterSettings
+from router.experiments.live import Experiments
 from router.log import Log
 from router.modes import MODES
 from router.privacy import Policy
@@ -150,7 +151,9 @@ async def place(
         await exits.enter_async_context(asyncio.timeout(20))
         records = await Log.open(log_url(directory))
         exits.push_async_callback(records.close)
-        router = Router(edge, cloud, records, Policy(unknown), settings, arbiter=an_arbiter(settings))
+        policy = Policy(unknown)
+        experiments = await Experiments.open(directory / "experiments", records, policy)
+        router = Router(edge, cloud, records, policy, settings, arbiter=an_arbiter(settings), experiments=experiments)
         exits.push_async_callback(router.close)
         client, address = None, ""
         if way == "over gRPC":

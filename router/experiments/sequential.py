@@ -7,10 +7,9 @@ by 20 with a probability of at most 1/20, ever (Ville's inequality). `README.md`
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +44,7 @@ class Contest:
         self.decided_after: int | None = None
         """Units after which no difference was excluded for the first time."""
 
-    def add(self, is_arm: Sequence[bool], grades: Sequence[float]) -> None:
+    def add(self, is_arm: ArrayLike, grades: ArrayLike) -> None:
         """Some units, in the order in which they were graded; together or one by one is the same."""
         grade = np.asarray(grades, np.float64)
         arm = np.asarray(is_arm, np.bool_)
@@ -96,8 +95,9 @@ class Contest:
     def units_needed(self) -> float:
         """Units after which the most successful bet alone decides if it goes on like this; infinite if none wins."""
         winning = self._wealth > 0
-        needed = (self._threshold - _LOG_CAPITAL[winning]) / self._wealth[winning]
-        return self.units * float(needed.min(initial=math.inf))
+        if not winning.any():
+            return math.inf
+        return self.units * float(np.min((self._threshold - _LOG_CAPITAL[winning]) / self._wealth[winning]))
 
     @property
     def is_unbalanced(self) -> bool:
