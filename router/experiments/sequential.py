@@ -21,6 +21,7 @@ _CAPITAL = _STAKES * np.exp(-(_STAKES**2) / (2 * 0.3**2))
 _BETS = np.concatenate([_STAKES, -_STAKES])
 _LOG_CAPITAL = np.log(np.concatenate([_CAPITAL, _CAPITAL]) / (2 * _CAPITAL.sum()))
 _HALVINGS = 50
+_LONGER = np.geomspace(1, 100_000, 500)
 # An imbalance that chance brings about in at most one of a hundred experiments, ever.
 _UNBALANCED = math.log(100)
 
@@ -93,11 +94,9 @@ class Contest:
 
     @property
     def units_needed(self) -> float:
-        """Units after which the most successful bet alone decides if it goes on like this; infinite if none wins."""
-        winning = self._wealth > 0
-        if not winning.any():
-            return math.inf
-        return self.units * float(np.min((self._threshold - _LOG_CAPITAL[winning]) / self._wealth[winning]))
+        """About how many decide if it goes on like this, every bet growing as it has; infinite if none does."""
+        decides = _log_sum(np.outer(_LONGER, self._wealth) + _LOG_CAPITAL) >= self._threshold
+        return float(self.units * _LONGER[np.argmax(decides)]) if decides.any() else math.inf
 
     @property
     def is_unbalanced(self) -> bool:
