@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -199,7 +200,7 @@ class Router:
             record,
             origin.seat,
             alone=self._admission.running <= 1,
-            cloud=self._cloud.status,
+            cloud=partial(_status_of, self._cloud),
             ask=ask,
         )
 

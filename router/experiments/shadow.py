@@ -48,10 +48,16 @@ class Shadow:
     ) -> None:
         self._experiment = experiment
         self._save = save
+        self._settled = spent_usd
         self._reserved = 0.0
         self._skipped = Counter({one.reason: one.count for one in skipped})
         self._running: asyncio.Task[None] | None = None
-        self.spent_usd = spent_usd
+        self._asked = False
+
+    @property
+    def spent_usd(self) -> float:
+        """With what the answer that is being written may cost."""
+        return self._settled + self._reserved
 
     @property
     def skipped(self) -> tuple[Skipped, ...]:
@@ -80,39 +86,36 @@ class Shadow:
                 }
             )
             own = Seat(seat.experiment, self._experiment.shadow, None, self._experiment.shadow, record.record_id)
+            self._asked = False
             self._running = asyncio.create_task(self._ask(again, own, cloud, ask))
 
     def settled(self, record: Record) -> None:
         """Its record is there; without a known cost the reservation stands."""
-        if record.cost_usd is not None:
-            self.spent_usd += record.cost_usd - self._reserved
+        self._settled += self._reserved if record.cost_usd is None else record.cost_usd
         self._reserved = 0.0
 
     async def close(self) -> None:
         if self._running is not None and not self._running.done():
             self._running.cancel()
             await asyncio.wait({self._running})
+            if not self._asked:
+                self._reserved = 0.0
+                self._skipped[STOPPING] += 1
 
     async def _ask(self, question: Question, seat: Seat, cloud: CloudStatus, ask: Ask) -> None:
-        started = False
+        reason, limit = await self._reserve(question, cloud)
+        if reason:
+            self._skipped[reason] += 1
+            return
+        self._asked = True
         try:
-            reason, limit = await self._reserve(question, cloud)
-            if reason:
-                self._skipped[reason] += 1
-                return
-            started = True
             await ask(question.model_copy(update={"max_cost_usd": limit}), seat)
-        except asyncio.CancelledError:
-            if not started:
-                self._release()
-                self._skipped[STOPPING] += 1
-            raise
         except EdgewiseError as error:
             log.info("a shadow answer failed: %s", error.message)
         finally:
-            if started:
-                with suppress(EdgewiseError):  # what is on disk is more than was spent: the next time puts it right
-                    await self._save()
+            self._settled, self._reserved = self.spent_usd, 0.0  # of an answer that left no record
+            with suppress(EdgewiseError):  # what is on disk is more than was spent: the next time puts it right
+                await self._save()
 
     async def _reserve(self, question: Question, cloud: CloudStatus) -> tuple[str, float]:
         """Why not, or what the answer may cost in the cloud."""
@@ -130,15 +133,10 @@ class Shadow:
             return NO_MONEY, 0.0
         limit = min(left, _CALLS * worst)
         self._reserved = limit
-        self.spent_usd += limit
         try:
             await self._save()
         except EdgewiseError as error:
             log.warning("no shadow answer: %s", error.message)
-            self._release()
+            self._reserved = 0.0
             return NO_FILE, 0.0
         return "", limit
-
-    def _release(self) -> None:
-        self.spent_usd -= self._reserved
-        self._reserved = 0.0

@@ -31,6 +31,7 @@ class Shelf:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._turn = asyncio.Lock()
 
     async def names(self) -> tuple[str, ...]:
         return await asyncio.to_thread(lambda: tuple(sorted(path.stem for path in self._directory.glob("*.json"))))
@@ -40,7 +41,12 @@ class Shelf:
         return await asyncio.to_thread(self._read, name)
 
     async def write(self, kept: Kept) -> None:
-        await asyncio.to_thread(self._write, kept)
+        """In turn, and to the end also if nobody waits for it any more: no older state ever follows a newer one."""
+        await asyncio.shield(asyncio.ensure_future(self._in_turn(kept)))
+
+    async def _in_turn(self, kept: Kept) -> None:
+        async with self._turn:
+            await asyncio.to_thread(self._write, kept)
 
     async def readable(self) -> tuple[Kept, ...]:
         """All that can be read, the one that was started first first; of others the log says why not."""

@@ -95,6 +95,21 @@ def test_an_experiment_comes_back_and_is_nobody_elses_to_read(tmp_path: Path) ->
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
+def test_a_write_that_nobody_waits_for_never_undoes_a_later_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        shelf = Shelf(tmp_path)
+        for number in range(100):
+            given_up = asyncio.create_task(shelf.write(Kept(experiment=GOOD, spent_usd=0.5)))
+            await asyncio.sleep(0.0001 * (number % 4))
+            given_up.cancel()
+            await shelf.write(Kept(experiment=GOOD, spent_usd=float(number)))
+            assert (await shelf.read("pilot-2")).spent_usd == number
+        await asyncio.sleep(0.05)
+        assert (await shelf.read("pilot-2")).spent_usd == 99
+
+    asyncio.run(main())
+
+
 DAMAGED = {
     "half": Kept(experiment=GOOD).model_dump_json()[:50],
     "empty": "",
