@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgewise.types import Arm, ArmDifference, ArmFigures, ExperimentStatus
 
 _WIDTH = 80
+_COLUMNS = (7, 8, 7, 7, 6, 10, 7)
 
 experiment = typer.Typer(
     help="Compare modes on live questions: who names no mode gets one by lot, and grades decide.",
@@ -48,7 +49,7 @@ def start(
 
     with as_given():
         wanted = Experiment(
-            name=name, arms=_arms(arms), unit=unit, shadow=shadow, shadow_usd=shadow_usd, harm=harm, grader=grader
+            name=name, arms=arms_of(arms), unit=unit, shadow=shadow, shadow_usd=shadow_usd, harm=harm, grader=grader
         )
 
     async def work() -> ExperimentStatus:
@@ -81,7 +82,7 @@ def stop(name: Name = "", as_json: AsJson = False, data_dir: DataDir = None) -> 
     _print(exits.run(work()), as_json=as_json)
 
 
-def _arms(given: list[str]) -> tuple[Arm, ...]:
+def arms_of(given: list[str]) -> tuple[Arm, ...]:
     from edgewise.types import Arm
 
     pairs = [one.rpartition("=") if "=" in one else (one, "", "") for one in given]
@@ -121,7 +122,7 @@ def lines_of(status: ExperimentStatus) -> list[str]:
     if status.shadow:
         rows.append(_row(status.shadow, "shadow"))
     first = max(len(row[0]) for row in rows)
-    table = [row[0].ljust(first) + "".join(cell.rjust(9 if cell is row[6] else 8) for cell in row[1:]) for row in rows]
+    table = [row[0].ljust(first) + "".join(map(str.rjust, row[1:], _COLUMNS)) for row in rows]
     lines = [line for sentence in said for line in wrap(sentence, _WIDTH, subsequent_indent="  ")]
     return [*lines, "", *table, *_shadow_lines(status)]
 
