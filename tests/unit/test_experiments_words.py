@@ -33,8 +33,8 @@ def said(**given: object) -> str:
     [
         ({}, "no graded conversation of cloud_info_edge_rag or edge_only+rag+long_context yet"),
         (
-            {"units": 412, "difference": 0.12, "lo": 0.03, "hi": 0.21, "p_value": 0.001},
-            "cloud_info_edge_rag is better than edge_only+rag+long_context by 0.12 (0.03 to 0.21 at any time), p = 0.001",
+            {"units": 412, "difference": 0.12, "lo": 0.03, "hi": 0.21, "p_value": 0.0},
+            "cloud_info_edge_rag is better than edge_only+rag+long_context by 0.12 (0.03 to 0.21 at any time), p = 0",
         ),
         (
             {"units": 412, "difference": -0.12, "lo": -0.21, "hi": -0.03, "p_value": 0.001},
