@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edgewise.errors import EdgewiseError
+from edgewise.errors import EdgewiseError, InvalidInput
 from edgewise.types import Citations, Done, Event, Passage, Privacy, Question, Record, Retraction, Step, Token
 from router.desk import Outcome
 from router.meter import Ledger
@@ -98,3 +98,12 @@ def done(record: Record, answer_id: str) -> Done:
     """The last event of an answer that was recorded without an error."""
     same = {name: getattr(record, name) for name in Done.model_fields if name != "answer_id"}
     return Done.model_validate({"answer_id": answer_id, **same})
+
+
+def again(record: Record, question: Question) -> tuple[Event, ...]:
+    """The events of a request that was finished before."""
+    if (record.question, record.mode_asked) != (question.text, question.mode):
+        raise InvalidInput(f"request_id {question.request_id} was used for another question or mode; use a new one")
+    key = record.record_id
+    cited = (Citations(answer_id=key, passages=record.citations),) if record.citations else ()
+    return Token(answer_id=key, author=record.author or "edge", text=record.answer), *cited, done(record, key)

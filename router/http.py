@@ -30,9 +30,10 @@ from edgewise.errors import Cancelled, EdgewiseError, Internal, TooLarge
 from edgewise.ports import Embedder
 from edgewise.types import Citations, Done, Event, Grounding, Question, Retraction, Step, Token
 from edgewise.wire import invalid
+from router.answering import Origin
 from router.modes import MODES
 from router.openai_types import ChatRequest, EmbeddingRequest
-from router.service import Origin, Router
+from router.service import Router
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from edgewise.rpc import Context, Service
-from edgewise.types import Citations, Done, Event, Grade, Question, Retraction, Step, Token
+from edgewise.types import Citations, Done, Event, Experiment, Grade, Question, Retraction, Step, Token
 from edgewise.v1 import router_pb2
 from edgewise.wire import MAX_MESSAGE_BYTES, pack, pack_token, unpack
-from router.service import Origin, Router
+from router.answering import Origin
+from router.service import Router
 
 # A page ends early rather than outgrow a message; the next one begins after its last record.
 _PAGE_BYTES = MAX_MESSAGE_BYTES // 4
@@ -56,6 +57,25 @@ class RouterServicer:
     async def GradeAnswer(self, request: router_pb2.GradeAnswerRequest, _: Context) -> router_pb2.GradeAnswerResponse:
         grade = await self._router.grade(unpack(request.grade, Grade))
         return router_pb2.GradeAnswerResponse(grade=pack(grade, router_pb2.Grade))
+
+    async def StartExperiment(
+        self, request: router_pb2.StartExperimentRequest, __: Context
+    ) -> router_pb2.StartExperimentResponse:
+        _, cloud = await self._router.status()
+        status = await self._router.experiments.start(unpack(request.experiment, Experiment), cloud)
+        return router_pb2.StartExperimentResponse(status=pack(status, router_pb2.ExperimentStatus))
+
+    async def GetExperiment(
+        self, request: router_pb2.GetExperimentRequest, _: Context
+    ) -> router_pb2.GetExperimentResponse:
+        status = await self._router.experiments.status(request.name)
+        return router_pb2.GetExperimentResponse(status=pack(status, router_pb2.ExperimentStatus))
+
+    async def StopExperiment(
+        self, request: router_pb2.StopExperimentRequest, _: Context
+    ) -> router_pb2.StopExperimentResponse:
+        status = await self._router.experiments.stop(request.name)
+        return router_pb2.StopExperimentResponse(status=pack(status, router_pb2.ExperimentStatus))
 
 
 def service(router: Router) -> Service:

@@ -1,88 +1,31 @@
-"""One question, from its arrival to its record: check it, run its mode, fold the events, keep what happened."""
+"""The router: what can be asked of it. A question is checked and let in here, and answered in `answering.py`."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
-import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime
 
-import anyio
-from anyio.streams.memory import MemoryObjectSendStream
-
-from edgewise.errors import (
-    Cancelled,
-    CloudUnavailable,
-    Conflict,
-    DeadlineExceeded,
-    EdgewiseError,
-    Internal,
-    InvalidInput,
-)
-from edgewise.keys import question_hash
+from edgewise.errors import Conflict, InvalidInput
 from edgewise.ports import Cloud, Edge
 from edgewise.rpc import Admission
-from edgewise.types import (
-    Citations,
-    Event,
-    Explanation,
-    Grade,
-    ModeInfo,
-    Options,
-    Passage,
-    Question,
-    Record,
-    Sampling,
-    SideStatus,
-    Token,
-)
-from router import prompts
+from edgewise.types import Event, Explanation, Grade, ModeInfo, Question, Record, SideStatus
+from router.answering import Answering, Origin, status_of
 from router.arbiter.arbiter import Arbiter, Models
 from router.checking import checked
 from router.config import RouterSettings
-from router.desk import Desk, Outcome, Writer, step
+from router.desk import Writer
+from router.experiments.live import Experiments
 from router.explaining import Unasked, explained
-from router.fold import Fold, done
-from router.log import Log, stamped
-from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge, SideCall
+from router.fold import again
+from router.log import Log
+from router.meter import Clock, Ledger, SideCall
 from router.metrics import RUNNING, Metrics
-from router.modes import MODES, edge_only, parse
+from router.modes import MODES, parse
 from router.observer import Observer, Observers
-from router.privacy import Gated, Policy
-
-log = logging.getLogger(__name__)
-
-_OUTBOX = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who asks, and for what. An `isolated` question reuses nothing of another one, so that they can be compared.
-
-    Those of a comparison that are not isolated (its warm pass) reuse what was asked in the same mode, and only that.
-    """
-
-    app: str = ""
-    question_id: str = ""
-    isolated: bool = False
-
-    def cache_key(self, mode: str) -> str:
-        if self.isolated:
-            return f"{mode}/{self.question_id}"
-        return f"{mode}/warm" if self.question_id else ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """One question while it is answered; `emit` is what its caller hears."""
-
-    origin: Origin
-    asked_at: datetime
-    ledger: Ledger
-    emit: Callable[[Event], Awaitable[None]]
+from router.privacy import Policy
 
 
 async def _unheard(_: Event) -> None:
@@ -113,27 +56,33 @@ class Router:
         settings: RouterSettings,
         *,
         arbiter: Arbiter | None = None,
+        experiments: Experiments | None = None,
+        observers: Sequence[Observer] = (),
         edge_ready: Callable[[], Awaitable[None]] = edge_answers_for_itself,
         clock: Clock = time.monotonic,
         wall: Callable[[], datetime] = local_time,
-        observers: Sequence[Observer] = (),
     ) -> None:
-        self._edge = edge
-        self._cloud = cloud
         self._log = records
-        self._policy = policy
         self._settings = settings
-        self._edge_ready = edge_ready
-        self._clock = clock
-        self._wall = wall
-        self._arbiter = arbiter or Arbiter(Models.open(), settings)
-        self._embedder: str | None = None
         self._admission = Admission(settings.max_concurrent)
         self._running: set[tuple[str, str]] = set()
-        self._writing: set[asyncio.Task[None]] = set()
         self.metrics = Metrics()
         self.metrics.watch(RUNNING, lambda: self._admission.running)
-        self._observers = Observers((self.metrics, *observers))
+        self.experiments = experiments or Experiments(None, records, policy)
+        self._answering = Answering(
+            edge,
+            cloud,
+            records,
+            policy,
+            settings,
+            arbiter or Arbiter(Models.open(), settings),
+            self.experiments,
+            Observers((self.metrics, *observers)),
+            edge_ready,
+            alone=lambda: self._admission.running <= 1,
+            clock=clock,
+            wall=wall,
+        )
         parse(settings.default_mode)
 
     async def ask(self, question: Question, origin: Origin = Origin()) -> AsyncGenerator[Event]:
@@ -142,168 +91,36 @@ class Router:
         A refused question (InvalidInput, Overloaded, Conflict) leaves no record; any other one leaves exactly one.
         """
         with self.metrics.refusals():
-            question = checked(question, self._settings.default_mode)
+            asked, question = question, checked(question, self._settings.default_mode)
             key = (origin.app, question.request_id)
             earlier = await self._log.of_request(*key) if question.request_id else None
-            again = _again(earlier, question) if earlier is not None and not earlier.error else ()
-            if question.request_id and not again and key in self._running:
+            repeated = again(earlier, question) if earlier is not None and not earlier.error else ()
+            if question.request_id and not repeated and key in self._running:
                 which = f"request {question.request_id} is being answered"
                 raise Conflict(f"{which}; wait for it, or use another request_id")
-        if again:
-            for event in again:
+        if repeated:
+            for event in repeated:
                 yield event
             return
         with self.metrics.admitted(self._admission):
-            send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
-            with send, receive:
-                self._running.add(key)
-                job = asyncio.create_task(self._answer(question, origin, send))
-                try:
-                    async for event in receive:
-                        yield event
-                    await job
-                finally:
-                    self._running.discard(key)
-                    job.cancel()
-                    await asyncio.wait({job})
-                    # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
-                    _ = job.cancelled() or job.exception()
-
-    async def _answer(self, question: Question, origin: Origin, send: MemoryObjectSendStream[Event]) -> None:
-        ledger = Ledger(self._clock)
-        fold = Fold(ledger, question.hold)
-
-        async def emit(event: Event) -> None:
-            if fold.add(event):
-                await send.send(event)
-
-        request = _Request(origin, self._wall(), ledger, emit)
-        start = self._first_page(question, request)
-        outcome: Outcome | None = None
-        failure: EdgewiseError | None = None
-        with send:
+            self._running.add(key)
             try:
-                async with asyncio.timeout(question.max_latency_s):
-                    outcome = await self._outcome(question, request)
-                for event in fold.held(outcome):
-                    await send.send(event)
-            except asyncio.CancelledError:
-                failure = Cancelled("the caller went away before the answer was final")
-                raise
-            except Exception as error:
-                failure = _as_failure(error, question)
-                raise failure from error
+                if not origin.is_compared:
+                    origin = replace(origin, seat=await self.experiments.seat(asked, origin.app))
+                async with aclosing(self._answering.events(question, origin)) as events:
+                    async for event in events:
+                        yield event
             finally:
-                record = fold.record(start, question, outcome if failure is None else None, failure)
-                await self._keep(record, ledger)
-                self._observers.observe(record, tuple(ledger.calls))
-                log.info(
-                    "answered record=%s mode=%s author=%s total_s=%.3f error=%s",
-                    record.record_id, record.mode, record.author, record.total_s, record.error or "none",
-                )  # fmt: skip
-            await send.send(done(record, outcome.draft.answer_id))
-
-    async def _outcome(self, question: Question, request: _Request) -> Outcome:
-        mode, options = parse(question.mode)
-        question = await self._with_history(question, request)
-        desk = self._desk(question, request, options)
-        await self._edge_ready()
-        try:
-            return await MODES[mode].answer(question, desk)
-        except CloudUnavailable as error:
-            # Only a mode that cannot do without the cloud lets this through, and only before its first token.
-            await request.emit(step("fall back", f"the edge answers instead: {error.message}"))
-            outcome = await edge_only.answer(question, replace(desk, options=frozenset()))
-            return outcome.but(degraded=True, reason=error.message)
-
-    def _desk(self, question: Question, request: _Request, options: frozenset[str]) -> Desk:
-        """The two sides of one question, wrapped in the order that `meter.py` explains."""
-        origin, ledger, emit = request.origin, request.ledger, request.emit
-        keys = Options(
-            sampling=question.sampling or Sampling(max_tokens=self._settings.max_tokens),
-            cache_key=origin.cache_key(question.mode),
-            question_id=origin.question_id,
-            question_hash=question_hash(question.text),
-            response_schema=question.response_schema,
-        )
-        cloud = Metered("cloud", Budgeted(Gated(self._cloud, self._policy), question.max_cost_usd), ledger)
-        edge = MeteredEdge(self._edge, ledger)
-        return Desk(
-            edge=Writer("edge", edge, emit, keys, held=question.hold),
-            cloud=Writer("cloud", cloud, emit, keys, held=question.hold),
-            local=edge,
-            cache_key=keys.cache_key,
-            emit=emit,
-            keep=(lambda _: None) if origin.isolated else self._remember,
-            arbiter=self._arbiter,
-            embedder=self._embedder_hash,
-            settings=self._settings,
-            options=options,
-            elapsed=ledger.now,
-            asked_at=request.asked_at,
-        )
-
-    async def _with_history(self, question: Question, request: _Request) -> Question:
-        """The question with the turns that its prompts repeat; what is left out is said."""
-        history = question.history
-        if question.conversation_id:
-            history = await self._log.turns(request.origin.app, question.conversation_id)
-        kept = history[len(history) - min(len(history), self._settings.history_turns) :]
-        if len(kept) < len(history):
-            await request.emit(
-                step("history", f"{len(history) - len(kept)} older turns left out (router.history_turns)")
-            )
-        return question.model_copy(update={"history": kept})
-
-    def _first_page(self, question: Question, request: _Request) -> Record:
-        return Record(
-            record_id=uuid.uuid4().hex,
-            request_id=question.request_id,
-            created_at=stamped(request.asked_at),
-            app=request.origin.app,
-            user_id=question.user_id,
-            conversation_id=question.conversation_id,
-            question=question.text,
-            privacy=question.privacy,
-            mode_asked=question.mode,
-            mode=question.mode,
-            policy_version=self.policy_version,
-            prompt_version=prompts.VERSION,
-            propensity=1.0,
-        )
-
-    async def _keep(self, record: Record, ledger: Ledger) -> None:
-        """Writes the record to the end, even if the caller leaves meanwhile."""
-        await asyncio.shield(self._in_the_background(self._log.write(record, tuple(ledger.calls))))
-
-    def _remember(self, passages: tuple[Passage, ...]) -> None:
-        self._in_the_background(self._kept_on_the_edge(passages))
-
-    async def _kept_on_the_edge(self, passages: tuple[Passage, ...]) -> None:
-        try:
-            await self._edge.keep(passages)
-        except EdgewiseError as error:
-            log.warning("what the cloud informed of was not kept: %s", error.message)
-
-    def _in_the_background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        return task
+                self._running.discard(key)
 
     async def close(self) -> None:
+        """Ends a shadow answer, and waits as `settled` does."""
+        await self.experiments.close()
         await self.settled()
 
     async def settled(self) -> None:
         """Waits for the records, and what else is to be kept, that are still being written."""
-        if self._writing:
-            await asyncio.wait(self._writing)
-
-    async def _embedder_hash(self) -> str | None:
-        """An edge keeps its embedder for as long as it runs, and so does the router that started it."""
-        if self._embedder is None:
-            self._embedder = (await self._edge.status()).embedder_hash
-        return self._embedder
+        await self._answering.settled()
 
     # --- what else can be asked of a router -----------------------------------------------------------------------
 
@@ -319,20 +136,21 @@ class Router:
         """What would happen to a question, and why; nothing is generated, recorded or sent."""
         question = checked(question, self._settings.default_mode)
         _, options = parse(question.mode)
-        await self._edge_ready()
+        answering = self._answering
+        await answering.edge_ready()
         _, cloud = await self.status()
-        desk = self._desk(question, _Request(Origin(), self._wall(), Ledger(self._clock), _unheard), options)
+        desk = answering.desk(question, answering.request(Origin(), _unheard, Ledger(answering.clock)), options)
         dry = replace(
             desk,
             cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True),
             settings=self._settings.model_copy(update={"rewrite": "off"}),
         )
-        return await explained(question, dry, self._policy, self._log, cloud)
+        return await explained(question, dry, answering.policy, self._log, cloud)
 
     @property
     def policy_version(self) -> str:
         """Of what decides."""
-        return self._arbiter.version
+        return self._answering.arbiter.version
 
     @property
     def default_max_tokens(self) -> int:
@@ -345,6 +163,7 @@ class Router:
         return await self._log.of_request("", request_id)
 
     async def calls(self, record_id: str) -> tuple[SideCall, ...]:
+        """The side calls behind an answer, in the order in which they ended."""
         return await self._log.calls(record_id)
 
     async def records(
@@ -359,40 +178,10 @@ class Router:
     async def grade(self, grade: Grade) -> Grade:
         record = await self._log.get(grade.record_id)
         kept = await self._log.grade(grade)
-        self._observers.graded(record, kept)
+        self._answering.observers.graded(record, kept)
+        await self.experiments.graded(kept)
         return kept
 
     async def status(self) -> tuple[SideStatus, SideStatus]:
         """Of the edge and the cloud; a side that cannot answer says why."""
-        return await _status_of(self._edge), await _status_of(self._cloud)
-
-
-def _again(record: Record, question: Question) -> tuple[Event, ...]:
-    """The answer of a request that was finished before."""
-    if (record.question, record.mode_asked) != (question.text, question.mode):
-        raise InvalidInput(f"request_id {question.request_id} was used for another question or mode; use a new one")
-    key = record.record_id
-    cited = (Citations(answer_id=key, passages=record.citations),) if record.citations else ()
-    return Token(answer_id=key, author=record.author or "edge", text=record.answer), *cited, done(record, key)
-
-
-def _as_failure(error: Exception, question: Question) -> EdgewiseError:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    match error:
-        case EdgewiseError():
-            return error
-        case TimeoutError() if question.max_latency_s is not None:
-            limit = f"no answer within max_latency_s = {question.max_latency_s} s"
-            return DeadlineExceeded(f"{limit}; allow more, or ask in a faster mode such as edge_only")
-        case anyio.BrokenResourceError():
-            return Cancelled("the caller went away before the answer was final")
-    log.error("a mode failed", exc_info=error)
-    return Internal(f"a fault in edgewise ({type(error).__name__}); its log has the details")
-
-
-async def _status_of(side: Edge | Cloud) -> SideStatus:
-    try:
-        return await side.status()
-    except EdgewiseError as error:
-        return SideStatus(ready=False, reason=error.message)
+        return await status_of(self._answering.edge), await status_of(self._answering.cloud)

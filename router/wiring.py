@@ -23,6 +23,7 @@ from router.arbiter.arbiter import ARBITER, Arbiter, Models
 from router.child import Child
 from router.compare.judge import Judge
 from router.config import PrivacySettings, RouterSettings
+from router.experiments.live import Experiments
 from router.log import Log
 from router.metrics import DROPPED, EDGE_RESTARTS, SENT, Metrics
 from router.privacy import Gated, Policy
@@ -108,9 +109,18 @@ async def open_stack(
         policy = Policy(chosen.privacy.unknown)
         ready = _ready(edge_child, edge) if edge_child else edge_answers_for_itself
         arbiter = Arbiter(await asyncio.to_thread(Models.open, data_dir / ARBITER), chosen.router)
+        experiments = await Experiments.open(data_dir / "experiments", records, policy)
         observers = () if telemetry is None else (telemetry,)
         router = Router(
-            edge, cloud, records, policy, chosen.router, arbiter=arbiter, edge_ready=ready, observers=observers
+            edge,
+            cloud,
+            records,
+            policy,
+            chosen.router,
+            arbiter=arbiter,
+            experiments=experiments,
+            edge_ready=ready,
+            observers=observers,
         )
         stack.push_async_callback(router.close)
         _watch(router.metrics, edge_child, telemetry)

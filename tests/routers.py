@@ -13,6 +13,7 @@ from edgewise.client import Client
 from edgewise.rpc import start_server
 from edgewise.types import Citations, Done, Event, Question, Record, Retraction, Step, Token
 from router.config import RouterSettings
+from router.experiments.live import Experiments
 from router.log import Log
 from router.modes import MODES
 from router.observer import Observer
@@ -152,8 +153,11 @@ async def place(
         await exits.enter_async_context(asyncio.timeout(20))
         records = await Log.open(log_url(directory))
         exits.push_async_callback(records.close)
-        arbiter = an_arbiter(settings)
-        router = Router(edge, cloud, records, Policy(unknown), settings, arbiter=arbiter, observers=observers)
+        policy, arbiter = Policy(unknown), an_arbiter(settings)
+        experiments = await Experiments.open(directory / "experiments", records, policy)
+        router = Router(
+            edge, cloud, records, policy, settings, arbiter=arbiter, experiments=experiments, observers=observers
+        )
         exits.push_async_callback(router.close)
         client, address = None, ""
         if way == "over gRPC":

@@ -26,6 +26,8 @@ from edgewise.types import (
     Document,
     Done,
     Event,
+    Experiment,
+    ExperimentStatus,
     Explanation,
     Grade,
     Ingested,
@@ -171,6 +173,21 @@ class Client:
     async def grade(self, grade: Grade) -> Grade:
         request = router_pb2.GradeAnswerRequest(grade=pack(grade, router_pb2.Grade))
         return unpack((await self._unary(self._router.GradeAnswer, request)).grade, Grade)
+
+    async def start_experiment(self, experiment: Experiment) -> ExperimentStatus:
+        """From now on the arms answer the questions that name no mode."""
+        request = router_pb2.StartExperimentRequest(experiment=pack(experiment, router_pb2.Experiment))
+        return unpack((await self._unary(self._router.StartExperiment, request)).status, ExperimentStatus)
+
+    async def experiment(self, name: str = "") -> ExperimentStatus:
+        """Of a name; else of the one that runs, or of the newest."""
+        request = router_pb2.GetExperimentRequest(name=name)
+        return unpack((await self._unary(self._router.GetExperiment, request)).status, ExperimentStatus)
+
+    async def stop_experiment(self, name: str = "") -> ExperimentStatus:
+        """Ends the one that runs, or lets go of one that stopped by itself and still has the control answer."""
+        request = router_pb2.StopExperimentRequest(name=name)
+        return unpack((await self._unary(self._router.StopExperiment, request)).status, ExperimentStatus)
 
     async def ingest(self, uploads: Iterable[Upload]) -> AsyncGenerator[Ingested]:
         """For each file its progress (INGESTING), if it has several passages, and one result as it is done.

@@ -10,6 +10,12 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from edgewise.experiments import Arm as Arm
+from edgewise.experiments import ArmDifference as ArmDifference
+from edgewise.experiments import ArmFigures as ArmFigures
+from edgewise.experiments import Experiment as Experiment
+from edgewise.experiments import ExperimentStatus as ExperimentStatus
+from edgewise.experiments import Skipped as Skipped
 from edgewise.knowledge import CLOUD_INFO as CLOUD_INFO
 from edgewise.knowledge import Author as Author
 from edgewise.knowledge import CostBasis as CostBasis

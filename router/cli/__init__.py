@@ -11,6 +11,7 @@ from router.cli.asking import ask, chat
 from router.cli.daemon import status, stop, up
 from router.cli.doctor import doctor
 from router.cli.documents import ingest
+from router.cli.experiment import experiment
 from router.cli.explaining import explain
 from router.cli.measuring import compare, demo, report
 from router.cli.records import grade, log
@@ -28,6 +29,7 @@ app = typer.Typer(
 for command in (demo, up, status, stop, doctor, ask, chat, explain, ingest, compare, report, replay, log, grade):
     app.command()(command)
 app.add_typer(train, name="train")
+app.add_typer(experiment, name="experiment")
 add_sides(app)
 
 

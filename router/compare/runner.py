@@ -14,12 +14,12 @@ from typing import Protocol
 
 from edgewise.errors import EdgewiseError, Internal, NotReady
 from edgewise.types import Done, Event, Question, Record, Text
+from router.answering import Origin
 from router.compare.judge import Judge
 from router.compare.questions import Graded
 from router.compare.rows import WARM, Journal, Row
 from router.meter import SideCall
 from router.modes import has_sources
-from router.service import Origin
 from router.trace import Answered, Called, TraceFile
 
 CHECKED = 50

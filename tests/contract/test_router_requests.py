@@ -18,8 +18,8 @@ from edgewise.errors import (
     Withheld,
 )
 from edgewise.types import Grade, Message, Privacy, Sampling, Text, Turn
+from router.answering import Origin
 from router.config import RouterSettings
-from router.service import Origin
 from tests.routers import HANGS, VARIANTS, Place, Trying, a_cloud, an_edge, an_edge_that_hangs, question
 from tests.sides import UNSURE
 

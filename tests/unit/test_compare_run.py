@@ -21,13 +21,13 @@ from edgewise.errors import (
     Withheld,
 )
 from edgewise.types import CostBasis, Done, Event, Grounding, Question, Record, SideStatus, Tokens, Usage
+from router.answering import Origin
 from router.compare.comparison import report_again, run_compare
 from router.compare.questions import Graded
 from router.compare.rows import Journal, Row, open_journal, read_run
 from router.compare.runner import Manner, Progress, pairs_of
 from router.compare.summary import Summary
 from router.meter import SideCall
-from router.service import Origin
 from router.trace import Head, Trace
 
 MODES = ("edge_only", "cloud_only", "agent")

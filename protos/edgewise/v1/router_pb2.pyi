@@ -368,3 +368,137 @@ class GradeAnswerResponse(_message.Message):
     GRADE_FIELD_NUMBER: _ClassVar[int]
     grade: Grade
     def __init__(self, grade: _Optional[_Union[Grade, _Mapping]] = ...) -> None: ...
+
+class Arm(_message.Message):
+    __slots__ = ("mode", "weight")
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    mode: str
+    weight: float
+    def __init__(self, mode: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class Experiment(_message.Message):
+    __slots__ = ("name", "arms", "unit", "shadow", "shadow_usd", "harm", "grader", "started_at", "stopped_at", "stopped_because", "held")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARMS_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_USD_FIELD_NUMBER: _ClassVar[int]
+    HARM_FIELD_NUMBER: _ClassVar[int]
+    GRADER_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_AT_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_BECAUSE_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    arms: _containers.RepeatedCompositeFieldContainer[Arm]
+    unit: str
+    shadow: str
+    shadow_usd: float
+    harm: float
+    grader: str
+    started_at: str
+    stopped_at: str
+    stopped_because: str
+    held: bool
+    def __init__(self, name: _Optional[str] = ..., arms: _Optional[_Iterable[_Union[Arm, _Mapping]]] = ..., unit: _Optional[str] = ..., shadow: _Optional[str] = ..., shadow_usd: _Optional[float] = ..., harm: _Optional[float] = ..., grader: _Optional[str] = ..., started_at: _Optional[str] = ..., stopped_at: _Optional[str] = ..., stopped_because: _Optional[str] = ..., held: bool = ...) -> None: ...
+
+class ArmFigures(_message.Message):
+    __slots__ = ("mode", "answers", "errors", "graded", "grade", "priced", "cost_usd", "total_s")
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    GRADED_FIELD_NUMBER: _ClassVar[int]
+    GRADE_FIELD_NUMBER: _ClassVar[int]
+    PRICED_FIELD_NUMBER: _ClassVar[int]
+    COST_USD_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_S_FIELD_NUMBER: _ClassVar[int]
+    mode: str
+    answers: int
+    errors: int
+    graded: int
+    grade: float
+    priced: int
+    cost_usd: float
+    total_s: float
+    def __init__(self, mode: _Optional[str] = ..., answers: _Optional[int] = ..., errors: _Optional[int] = ..., graded: _Optional[int] = ..., grade: _Optional[float] = ..., priced: _Optional[int] = ..., cost_usd: _Optional[float] = ..., total_s: _Optional[float] = ...) -> None: ...
+
+class ArmDifference(_message.Message):
+    __slots__ = ("arm", "units", "difference", "lo", "hi", "p_value", "units_needed", "remark")
+    ARM_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    LO_FIELD_NUMBER: _ClassVar[int]
+    HI_FIELD_NUMBER: _ClassVar[int]
+    P_VALUE_FIELD_NUMBER: _ClassVar[int]
+    UNITS_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    REMARK_FIELD_NUMBER: _ClassVar[int]
+    arm: str
+    units: int
+    difference: float
+    lo: float
+    hi: float
+    p_value: float
+    units_needed: int
+    remark: str
+    def __init__(self, arm: _Optional[str] = ..., units: _Optional[int] = ..., difference: _Optional[float] = ..., lo: _Optional[float] = ..., hi: _Optional[float] = ..., p_value: _Optional[float] = ..., units_needed: _Optional[int] = ..., remark: _Optional[str] = ...) -> None: ...
+
+class Skipped(_message.Message):
+    __slots__ = ("reason", "count")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    count: int
+    def __init__(self, reason: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class ExperimentStatus(_message.Message):
+    __slots__ = ("experiment", "arms", "differences", "shadow", "shadow_spent_usd", "shadow_skipped")
+    EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
+    ARMS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_SPENT_USD_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    experiment: Experiment
+    arms: _containers.RepeatedCompositeFieldContainer[ArmFigures]
+    differences: _containers.RepeatedCompositeFieldContainer[ArmDifference]
+    shadow: ArmFigures
+    shadow_spent_usd: float
+    shadow_skipped: _containers.RepeatedCompositeFieldContainer[Skipped]
+    def __init__(self, experiment: _Optional[_Union[Experiment, _Mapping]] = ..., arms: _Optional[_Iterable[_Union[ArmFigures, _Mapping]]] = ..., differences: _Optional[_Iterable[_Union[ArmDifference, _Mapping]]] = ..., shadow: _Optional[_Union[ArmFigures, _Mapping]] = ..., shadow_spent_usd: _Optional[float] = ..., shadow_skipped: _Optional[_Iterable[_Union[Skipped, _Mapping]]] = ...) -> None: ...
+
+class StartExperimentRequest(_message.Message):
+    __slots__ = ("experiment",)
+    EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
+    experiment: Experiment
+    def __init__(self, experiment: _Optional[_Union[Experiment, _Mapping]] = ...) -> None: ...
+
+class StartExperimentResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: ExperimentStatus
+    def __init__(self, status: _Optional[_Union[ExperimentStatus, _Mapping]] = ...) -> None: ...
+
+class GetExperimentRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetExperimentResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: ExperimentStatus
+    def __init__(self, status: _Optional[_Union[ExperimentStatus, _Mapping]] = ...) -> None: ...
+
+class StopExperimentRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class StopExperimentResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: ExperimentStatus
+    def __init__(self, status: _Optional[_Union[ExperimentStatus, _Mapping]] = ...) -> None: ...

@@ -65,6 +65,21 @@ class RouterServiceStub(object):
                 request_serializer=edgewise_dot_v1_dot_router__pb2.GradeAnswerRequest.SerializeToString,
                 response_deserializer=edgewise_dot_v1_dot_router__pb2.GradeAnswerResponse.FromString,
                 _registered_method=True)
+        self.StartExperiment = channel.unary_unary(
+                '/edgewise.v1.RouterService/StartExperiment',
+                request_serializer=edgewise_dot_v1_dot_router__pb2.StartExperimentRequest.SerializeToString,
+                response_deserializer=edgewise_dot_v1_dot_router__pb2.StartExperimentResponse.FromString,
+                _registered_method=True)
+        self.GetExperiment = channel.unary_unary(
+                '/edgewise.v1.RouterService/GetExperiment',
+                request_serializer=edgewise_dot_v1_dot_router__pb2.GetExperimentRequest.SerializeToString,
+                response_deserializer=edgewise_dot_v1_dot_router__pb2.GetExperimentResponse.FromString,
+                _registered_method=True)
+        self.StopExperiment = channel.unary_unary(
+                '/edgewise.v1.RouterService/StopExperiment',
+                request_serializer=edgewise_dot_v1_dot_router__pb2.StopExperimentRequest.SerializeToString,
+                response_deserializer=edgewise_dot_v1_dot_router__pb2.StopExperimentResponse.FromString,
+                _registered_method=True)
 
 
 class RouterServiceServicer(object):
@@ -109,6 +124,25 @@ class RouterServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartExperiment(self, request, context):
+        """Questions that name no mode are answered by one of several, by lot; one experiment at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetExperiment(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopExperiment(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RouterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -141,6 +175,21 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.GradeAnswer,
                     request_deserializer=edgewise_dot_v1_dot_router__pb2.GradeAnswerRequest.FromString,
                     response_serializer=edgewise_dot_v1_dot_router__pb2.GradeAnswerResponse.SerializeToString,
+            ),
+            'StartExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartExperiment,
+                    request_deserializer=edgewise_dot_v1_dot_router__pb2.StartExperimentRequest.FromString,
+                    response_serializer=edgewise_dot_v1_dot_router__pb2.StartExperimentResponse.SerializeToString,
+            ),
+            'GetExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExperiment,
+                    request_deserializer=edgewise_dot_v1_dot_router__pb2.GetExperimentRequest.FromString,
+                    response_serializer=edgewise_dot_v1_dot_router__pb2.GetExperimentResponse.SerializeToString,
+            ),
+            'StopExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopExperiment,
+                    request_deserializer=edgewise_dot_v1_dot_router__pb2.StopExperimentRequest.FromString,
+                    response_serializer=edgewise_dot_v1_dot_router__pb2.StopExperimentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -306,6 +355,87 @@ class RouterService(object):
             '/edgewise.v1.RouterService/GradeAnswer',
             edgewise_dot_v1_dot_router__pb2.GradeAnswerRequest.SerializeToString,
             edgewise_dot_v1_dot_router__pb2.GradeAnswerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgewise.v1.RouterService/StartExperiment',
+            edgewise_dot_v1_dot_router__pb2.StartExperimentRequest.SerializeToString,
+            edgewise_dot_v1_dot_router__pb2.StartExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgewise.v1.RouterService/GetExperiment',
+            edgewise_dot_v1_dot_router__pb2.GetExperimentRequest.SerializeToString,
+            edgewise_dot_v1_dot_router__pb2.GetExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgewise.v1.RouterService/StopExperiment',
+            edgewise_dot_v1_dot_router__pb2.StopExperimentRequest.SerializeToString,
+            edgewise_dot_v1_dot_router__pb2.StopExperimentResponse.FromString,
             options,
             channel_credentials,
             insecure,

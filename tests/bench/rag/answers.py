@@ -21,11 +21,12 @@ from edge.reader.ranker import Ranker
 from edge.retriever import Retriever
 from edgewise.ports import Edge
 from edgewise.types import Done, Findings, Grounding, Query, Question, Token
+from router.answering import Origin
 from router.compare.scorers import Key, contains, f1
 from router.config import RouterSettings
 from router.log import Log
 from router.privacy import Policy
-from router.service import Origin, Router
+from router.service import Router
 from tests.bench.rag.filled import Filled
 from tests.bench.rag.sets import Asked, Given
 from tests.bench.rag.shown import contradictions, findings, found

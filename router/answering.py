@@ -1,0 +1,295 @@
+"""One question that was let in, to its record: run its mode, fold the events, keep what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+
+from edgewise.errors import Cancelled, CloudUnavailable, DeadlineExceeded, EdgewiseError, Internal
+from edgewise.keys import question_hash
+from edgewise.ports import Cloud, Edge
+from edgewise.types import Event, Options, Passage, Question, Record, Sampling, SideStatus
+from router import prompts
+from router.arbiter.arbiter import Arbiter
+from router.config import RouterSettings
+from router.desk import Desk, Outcome, Writer, step
+from router.experiments.assignment import NO_SEAT, Seat
+from router.experiments.live import Experiments
+from router.fold import Fold, done
+from router.log import Log, stamped
+from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
+from router.modes import MODES, edge_only, parse
+from router.observer import Observers
+from router.privacy import Gated, Policy
+
+log = logging.getLogger(__name__)
+
+_OUTBOX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asks, and for what. An `isolated` question reuses nothing of another one, so that they can be compared.
+
+    Those of a comparison that are not isolated (its warm pass) reuse what was asked in the same mode, and only that.
+    `seat` is the part of a question in an experiment.
+    """
+
+    app: str = ""
+    question_id: str = ""
+    isolated: bool = False
+    seat: Seat = NO_SEAT
+
+    @property
+    def is_compared(self) -> bool:
+        """Questions of a comparison take no part in experiments."""
+        return self.isolated or bool(self.question_id)
+
+    @property
+    def is_shadow(self) -> bool:
+        return bool(self.seat.shadow_of)
+
+    def cache_key(self, mode: str) -> str:
+        if self.isolated:
+            return f"{mode}/{self.question_id}"
+        if self.question_id:
+            return f"{mode}/warm"
+        return "shadow" if self.is_shadow else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question while it is answered; `emit` is what its caller hears."""
+
+    origin: Origin
+    asked_at: datetime
+    ledger: Ledger
+    emit: Callable[[Event], Awaitable[None]]
+
+
+@dataclass
+class Answering:
+    """What answers are made of, and what is still being written of them. `alone` is whether nobody else waits."""
+
+    edge: Edge
+    cloud: Cloud
+    records: Log
+    policy: Policy
+    settings: RouterSettings
+    arbiter: Arbiter
+    experiments: Experiments
+    observers: Observers
+    edge_ready: Callable[[], Awaitable[None]]
+    alone: Callable[[], bool]
+    clock: Clock
+    wall: Callable[[], datetime]
+    _embedder: str | None = None
+    _writing: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def events(self, question: Question, origin: Origin) -> AsyncGenerator[Event]:
+        """Of one answer; closing it cancels the answer, which is recorded as cancelled."""
+        send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
+        with send, receive:
+            job = asyncio.create_task(self._answer(question, origin, send))
+            try:
+                async for event in receive:
+                    yield event
+                await job
+            finally:
+                job.cancel()
+                await asyncio.wait({job})
+                # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
+                _ = job.cancelled() or job.exception()
+
+    def request(self, origin: Origin, emit: Callable[[Event], Awaitable[None]], ledger: Ledger) -> Request:
+        return Request(origin, self.wall(), ledger, emit)
+
+    def desk(self, question: Question, request: Request, options: frozenset[str]) -> Desk:
+        """The two sides of one question, wrapped in the order that `meter.py` explains."""
+        origin, ledger, emit = request.origin, request.ledger, request.emit
+        keys = Options(
+            sampling=question.sampling or Sampling(max_tokens=self.settings.max_tokens),
+            cache_key=origin.cache_key(question.mode),
+            question_id=origin.question_id,
+            question_hash=question_hash(question.text),
+            priority="batch" if origin.is_shadow else "interactive",
+            response_schema=question.response_schema,
+        )
+        cloud = Metered("cloud", Budgeted(Gated(self.cloud, self.policy), question.max_cost_usd), ledger)
+        edge = MeteredEdge(self.edge, ledger)
+        return Desk(
+            edge=Writer("edge", edge, emit, keys, held=question.hold),
+            cloud=Writer("cloud", cloud, emit, keys, held=question.hold),
+            local=edge,
+            cache_key=keys.cache_key,
+            emit=emit,
+            keep=(lambda _: None) if origin.isolated or origin.is_shadow else self._remember,
+            arbiter=self.arbiter,
+            embedder=self._embedder_hash,
+            settings=self.settings,
+            options=options,
+            elapsed=ledger.now,
+            asked_at=request.asked_at,
+        )
+
+    async def settled(self) -> None:
+        """Waits for the records, and what else is to be kept, that are still being written."""
+        if self._writing:
+            await asyncio.wait(self._writing)
+
+    async def _answer(self, question: Question, origin: Origin, send: MemoryObjectSendStream[Event]) -> None:
+        ledger = Ledger(self.clock)
+        fold = Fold(ledger, question.hold)
+
+        async def emit(event: Event) -> None:
+            if fold.add(event):
+                await send.send(event)
+
+        request = self.request(origin, emit, ledger)
+        start = self._first_page(question, request)
+        question = question.model_copy(update={"mode": start.mode})
+        outcome: Outcome | None = None
+        failure: EdgewiseError | None = None
+        with send:
+            try:
+                async with asyncio.timeout(question.max_latency_s):
+                    outcome = await self._outcome(question, request)
+                for event in fold.held(outcome):
+                    await send.send(event)
+            except asyncio.CancelledError:
+                failure = Cancelled("the caller went away before the answer was final")
+                raise
+            except Exception as error:
+                failure = _as_failure(error, question)
+                raise failure from error
+            finally:
+                record = fold.record(start, question, outcome if failure is None else None, failure)
+                await self._keep(record, ledger)
+                self.observers.observe(record, tuple(ledger.calls))
+                self.experiments.answered(record)
+                log.info(
+                    "answered record=%s mode=%s author=%s total_s=%.3f error=%s",
+                    record.record_id, record.mode, record.author, record.total_s, record.error or "none",
+                )  # fmt: skip
+            await send.send(done(record, outcome.draft.answer_id))
+        self._beside(question, record, origin)
+
+    def _beside(self, question: Question, record: Record, origin: Origin) -> None:
+        """Once an answer is complete, an experiment may want its question answered in another mode as well."""
+
+        async def ask(question: Question, seat: Seat) -> None:
+            async with aclosing(self.events(question, replace(origin, seat=seat))) as events:
+                async for _ in events:
+                    pass
+
+        sampling = question.sampling or Sampling(max_tokens=self.settings.max_tokens)
+        self.experiments.shadow(
+            question.model_copy(update={"sampling": sampling}),
+            record,
+            origin.seat,
+            alone=self.alone(),
+            cloud=partial(status_of, self.cloud),
+            ask=ask,
+        )
+
+    async def _outcome(self, question: Question, request: Request) -> Outcome:
+        mode, options = parse(question.mode)
+        question = await self._with_history(question, request)
+        desk = self.desk(question, request, options)
+        await self.edge_ready()
+        try:
+            return await MODES[mode].answer(question, desk)
+        except CloudUnavailable as error:
+            # Only a mode that cannot do without the cloud lets this through, and only before its first token.
+            await request.emit(step("fall back", f"the edge answers instead: {error.message}"))
+            outcome = await edge_only.answer(question, replace(desk, options=frozenset()))
+            return outcome.but(degraded=True, reason=error.message)
+
+    async def _with_history(self, question: Question, request: Request) -> Question:
+        """The question with the turns that its prompts repeat; what is left out is said."""
+        history = question.history
+        if question.conversation_id:
+            history = await self.records.turns(request.origin.app, question.conversation_id)
+        kept = history[len(history) - min(len(history), self.settings.history_turns) :]
+        if len(kept) < len(history):
+            left_out = len(history) - len(kept)
+            await request.emit(step("history", f"{left_out} older turns left out (router.history_turns)"))
+        return question.model_copy(update={"history": kept})
+
+    def _first_page(self, question: Question, request: Request) -> Record:
+        origin, seat = request.origin, request.origin.seat
+        return Record(
+            record_id=uuid.uuid4().hex,
+            request_id=question.request_id,
+            created_at=stamped(request.asked_at),
+            app=origin.app,
+            user_id=question.user_id,
+            conversation_id=question.conversation_id,
+            question=question.text,
+            privacy=question.privacy,
+            mode_asked=question.mode,
+            mode=seat.mode or question.mode,
+            policy_version=self.arbiter.version,
+            prompt_version=prompts.VERSION,
+            propensity=seat.propensity,
+            experiment=seat.experiment,
+            arm=seat.arm,
+            shadow_of=seat.shadow_of,
+        )
+
+    async def _keep(self, record: Record, ledger: Ledger) -> None:
+        """Writes the record to the end, even if the caller leaves meanwhile."""
+        await asyncio.shield(self._in_the_background(self.records.write(record, tuple(ledger.calls))))
+
+    def _remember(self, passages: tuple[Passage, ...]) -> None:
+        self._in_the_background(self._kept_on_the_edge(passages))
+
+    async def _kept_on_the_edge(self, passages: tuple[Passage, ...]) -> None:
+        try:
+            await self.edge.keep(passages)
+        except EdgewiseError as error:
+            log.warning("what the cloud informed of was not kept: %s", error.message)
+
+    def _in_the_background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return task
+
+    async def _embedder_hash(self) -> str | None:
+        """An edge keeps its embedder for as long as it runs, and so does the router that started it."""
+        if self._embedder is None:
+            self._embedder = (await self.edge.status()).embedder_hash
+        return self._embedder
+
+
+def _as_failure(error: Exception, question: Question) -> EdgewiseError:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    match error:
+        case EdgewiseError():
+            return error
+        case TimeoutError() if question.max_latency_s is not None:
+            limit = f"no answer within max_latency_s = {question.max_latency_s} s"
+            return DeadlineExceeded(f"{limit}; allow more, or ask in a faster mode such as edge_only")
+        case anyio.BrokenResourceError():
+            return Cancelled("the caller went away before the answer was final")
+    log.error("a mode failed", exc_info=error)
+    return Internal(f"a fault in edgewise ({type(error).__name__}); its log has the details")
+
+
+async def status_of(side: Edge | Cloud) -> SideStatus:
+    """A side that cannot answer says why."""
+    try:
+        return await side.status()
+    except EdgewiseError as error:
+        return SideStatus(ready=False, reason=error.message)
