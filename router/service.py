@@ -46,7 +46,7 @@ from router.desk import Desk, Outcome, Writer, step
 from router.explaining import Unasked, explained
 from router.fold import Fold, done
 from router.log import Log, now
-from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
+from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge, SideCall
 from router.metrics import Metrics
 from router.modes import MODES, edge_only, parse
 from router.privacy import Gated, Policy
@@ -303,8 +303,20 @@ class Router:
     def default_max_tokens(self) -> int:
         return self._settings.max_tokens
 
+    @property
+    def usd_per_question(self) -> float | None:
+        return self._settings.usd_per_question
+
+    @property
+    def privacy(self) -> str:
+        """The policy in force, in words."""
+        return self._policy.in_words
+
     async def record(self, record_id: str) -> Record:
         return await self._log.get(record_id)
+
+    async def calls(self, record_id: str) -> tuple[SideCall, ...]:
+        return await self._log.calls(record_id)
 
     async def record_of_request(self, request_id: str) -> Record | None:
         return await self._log.of_request("", request_id)
