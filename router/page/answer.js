@@ -114,7 +114,8 @@ export class Answer {
       this.sources.hidden = false;
     }
     if (done.degraded) this.ending.append(make("p", { class: "caveat" }, make("b", {}, "Degraded: "), done.reason));
-    this.ending.append(facts(factsOf(done)), grading(done.record_id));
+    const left = done.mode === this.mode ? [] : [["left to", breakable(done.mode)]];
+    this.ending.append(facts([...factsOf(done), ...left]), grading(done.record_id));
     this.#end("done", `done in ${seconds(done.total_s)}`);
     announce(`${this.mode} has answered`);
   }
@@ -131,14 +132,13 @@ export function factsOf(done) {
     ["cost", dollars(done.cost_usd), ...(basis ? [" ", badge(basis)] : [])],
     ["first kept token", seconds(done.first_kept_s)],
     ["total", seconds(done.total_s)],
-    ...(done.mode && done.mode_asked === undefined ? [["answered as", breakable(done.mode)]] : []),
     ["tokens, both sides", `${count(both, "token")}${done.finish_reason === "length" ? ", cut at the limit" : ""}`],
   ];
 }
 
 /** One step; `at` are the seconds after which it was heard of, where that is known. */
 export function stepItem(step, at = null) {
-  const numbers = Object.entries(step.numbers).map(([name, value]) => make("span", { class: "number" }, `${name} `, make("b", {}, number(value))));
+  const numbers = Object.entries(step.numbers).map(([name, value]) => make("span", { class: "number" }, `${name} `, make("b", {}, name.includes("usd") ? dollars(value) : number(value))));
   return make(
     "li",
     { class: `${step.where}${step.parent ? " within" : ""}` },

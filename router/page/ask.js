@@ -131,9 +131,8 @@ function verdict(a, b) {
 function difference(a, b) {
   const [slower, faster] = a.done.total_s >= b.done.total_s ? [a, b] : [b, a];
   const time = `${slower.mode} took ${seconds(slower.done.total_s - faster.done.total_s)} longer than ${faster.mode}`;
-  const [costA, costB] = [a.done.cost_usd, b.done.cost_usd];
-  if (costA === null || costB === null) return `${time}; what one of them cost is unknown.`;
-  if (costA === costB) return `${time}; both cost ${dollars(costA)}.`;
-  const dearer = costA > costB ? a : b;
-  return `${time}; ${dearer.mode} cost ${dollars(Math.abs(costA - costB))} more.`;
+  const more = slower.done.cost_usd - faster.done.cost_usd;
+  if (slower.done.cost_usd === null || faster.done.cost_usd === null) return `${time}; what one of them cost is unknown.`;
+  if (more === 0) return `${time}; both cost ${dollars(slower.done.cost_usd)}.`;
+  return `${time}, and cost ${dollars(Math.abs(more))} ${more > 0 ? "more" : "less"}.`;
 }

@@ -18,17 +18,17 @@ export function startCharts() {
 export function drawWorth(tallies) {
   const points = tallies
     .filter((tally) => tally.cost_usd !== null && tally.mean_grade !== null)
-    .map(({ mode, cost_usd: cost, n, mean_grade: grade }) => ({ mode, cost: cost / n, grade }));
+    .map(({ mode, cost_usd: cost, n, mean_grade: grade }) => ({ mode, cost: (1000 * cost) / n, grade }));
   const told = points.map((point) => `${point.mode}: grade ${point.grade.toFixed(2)} for ${dollars(point.cost)}`).join("; ");
   const empty = "Once answers of two modes are graded and their cost is known, this shows what a better answer costs.";
-  put("worth", points.length < 2 ? empty : null, `Mean grade against mean cost of a question. ${told}`, points, worth);
+  put("worth", points.length < 2 ? empty : null, `Mean grade against the cost of 1,000 questions. ${told}`, points, worth);
 }
 
 export function drawLatency(records, pointed) {
   const found = [...records].reverse();
   const slowest = Math.max(...found.map((record) => record.total_s));
   const told = `Time to the end of the newest ${found.length} answers; the longest took ${seconds(slowest)}.`;
-  put("latency", found.length < 2 ? "Once two questions were asked, this shows how long each answer took." : null, told, found, (data, width) => latency(data, width, pointed));
+  put("latency", found.length < 2 ? "Once two questions were asked, this shows how long each answer took." : null, told, found, (data) => latency(data, pointed));
 }
 
 function put(id, empty, told, data, options) {
@@ -53,7 +53,7 @@ function chart(plot, data, options, same) {
   const draw = (width = plot.clientWidth) => {
     destroy();
     if (width < 1) return;
-    const [how, columns] = options(data, width);
+    const [how, columns] = options(data);
     made = new uPlot({ width, height: HEIGHT, legend: { show: false }, ...how }, columns, plot);
   };
   const resize = (width) => {
@@ -74,17 +74,17 @@ function colour(name) {
 
 function axis(values, more = {}) {
   const [stroke, line] = [colour("soft"), colour("line")];
-  return { stroke, font: FONT, labelFont: FONT, grid: { stroke: line, width: 1 }, ticks: { show: false }, values, ...more };
+  return { stroke, font: FONT, grid: { stroke: line, width: 1 }, ticks: { show: false }, values, ...more };
 }
 
-function worth(points, width) {
+function worth(points) {
   const top = Math.max(...points.map((point) => point.cost)) || 0.001;
   const sorted = [...points].sort((a, b) => a.cost - b.cost);
-  const hooks = { draw: [(plot) => labelled(plot, sorted, width)] };
+  const hooks = { draw: [(plot) => labelled(plot, sorted)] };
   const scales = { x: { time: false, range: [-0.03 * top, 1.08 * top] }, y: { range: [-0.04, 1.08] } };
   const axes = [
-    axis((_, ticks) => ticks.map((tick) => (tick < 0 ? "" : dollars(tick))), { label: "cost of a question", space: 90 }),
-    axis((_, ticks) => ticks.map((tick) => (tick < 0 || tick > 1 ? "" : tick.toFixed(2))), { label: "mean grade", size: 48 }),
+    axis((_, ticks) => ticks.map((tick) => (tick < 0 ? "" : dollars(tick))), { space: 96, size: 28 }),
+    axis((_, ticks) => ticks.map((tick) => (tick < 0 || tick > 1 ? "" : tick.toFixed(2))), { size: 44 }),
   ];
   const series = [{}, { paths: () => null, points: { show: false } }];
   return [{ scales, axes, series, hooks, cursor: { show: false } }, [sorted.map((point) => point.cost), sorted.map((point) => point.grade)]];
@@ -98,6 +98,7 @@ function labelled(plot, points) {
   const { left, width } = plot.bbox;
   context.save();
   context.font = FONT.replace("12px", `600 ${12 * ratio}px`);
+  [context.textAlign, context.textBaseline] = ["left", "alphabetic"];
   const taken = [];
   for (const point of points) {
     const [x, y] = at(point);
@@ -133,7 +134,7 @@ function labelled(plot, points) {
 
 const meet = (a, b) => a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 
-function latency(records, width, pointed) {
+function latency(records, pointed) {
   const kinds = ["edge", "cloud", "failed"];
   const kind = (record) => (record.error ? "failed" : record.author);
   const columns = kinds.map((name) => records.map((record) => (kind(record) === name ? record.total_s : null)));

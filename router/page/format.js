@@ -17,7 +17,11 @@ export function seconds(value) {
 
 export const share = (value) => (value === null || value === undefined ? UNKNOWN : `${Math.round(100 * value)} %`);
 
-export const number = (value) => String(Number(value.toPrecision(3)));
+/** A number of a step; one too small to matter is said to be so. */
+export function number(value) {
+  if (value !== 0 && Math.abs(value) < 0.001) return value < 0 ? "> -0.001" : "< 0.001";
+  return String(Number(value.toPrecision(3)));
+}
 
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 

@@ -10,7 +10,7 @@ export function showOverview(overview) {
     make("span", { class: "policy" }, overview.privacy),
   );
   showNotices(notices(overview));
-  byId("modes-since").textContent = `Since ${when(overview.since)}. The cost is the mean, the times are of answers that did not fail.`;
+  byId("modes-since").textContent = `Since ${when(overview.since)}. Times are of answers that did not fail.`;
   byId("spend").replaceChildren(...spend(overview));
   byId("modes").replaceChildren(...rows(overview));
 }
@@ -66,12 +66,13 @@ function perQuestion(spent, budget) {
   const known = spent.n - spent.unknown;
   const mean = known ? spent.known_usd / known : null;
   const basis = basisOf(spent.cost_basis);
-  const value = [known ? dollars(mean) : spent.n ? "unknown" : "–", ...(basis ? [" ", badge(basis)] : [])];
-  if (budget === null) return tile("a question, on average", value, "no budget is set (router.usd_per_question)");
+  const value = [known ? dollars(1000 * mean) : spent.n ? "unknown" : "–", ...(basis ? [" ", badge(basis)] : [])];
+  const name = "1,000 questions, at this rate";
+  if (budget === null) return tile(name, value, "no budget is set (router.usd_per_question)");
   const used = mean === null ? 0 : budget > 0 ? mean / budget : mean > 0 ? 1 : 0;
   const bar = make("span", { class: `bar${used > 1 ? " over" : ""}` }, make("i"));
   bar.firstChild.style.width = `${Math.min(100, 100 * used)}%`;
-  return tile("a question, on average", value, `of a budget of ${dollars(budget)}`, bar);
+  return tile(name, value, `of a budget of ${dollars(1000 * budget)}`, bar);
 }
 
 /** Every mode has a row, and so has every variant that was asked. */
@@ -89,7 +90,7 @@ function row(name, summary, tally, basis) {
   const head = make("th", { scope: "row" }, breakable(name), summary ? make("span", { class: "hint" }, summary) : null);
   if (!tally) return make("tr", { class: "none" }, head, make("td", {}, "0"), make("td", { colspan: 4 }, "not asked yet"));
   const troubles = [tally.errors ? `${tally.errors} failed` : "", tally.degraded ? `${tally.degraded} degraded` : ""].filter(Boolean).join(", ");
-  const cost = tally.cost_usd === null ? null : tally.cost_usd / tally.n;
+  const cost = tally.cost_usd === null ? null : (1000 * tally.cost_usd) / tally.n;
   return make(
     "tr",
     {},

@@ -24,7 +24,7 @@ function one(passage, place) {
 }
 
 function about(passage) {
-  const words = [passage.source, `relevant with ${share(passage.score)}`];
+  const words = [passage.source, `relevance ${share(passage.score)}`];
   if (passage.as_of) words.push(`as of ${when(passage.as_of)}`);
   if (passage.expires_at) words.push(`good until ${when(passage.expires_at)}`);
   return words.join(" · ");

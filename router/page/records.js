@@ -95,10 +95,9 @@ class Row {
       line.error ? make("span", { class: "failed" }, line.error.toLowerCase().replaceAll("_", " ")) : make("span", { class: `side ${line.author}` }, line.author),
       make("span", {}, dollars(line.cost_usd), ...(basis ? [" ", badge(basis)] : [])),
       make("span", {}, seconds(line.total_s)),
-      line.degraded ? badge("degraded") : null,
-      this.mark,
+      make("span", {}, this.mark, line.degraded ? badge("degraded") : ""),
       make("time", { datetime: line.created_at }, when(line.created_at)),
-    ].filter(Boolean);
+    ];
   }
 
   async #load() {

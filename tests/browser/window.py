@@ -40,7 +40,7 @@ async def chromium() -> AsyncIterator[Browser]:
             await browser.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Window:
     """One tab, and what was wrong in it: errors of scripts, refusals by the policy, requests to elsewhere."""
 
@@ -82,7 +82,7 @@ class Window:
 
     def watch(self) -> None:
         self.page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
-        self.page.on("console", lambda message: self._console(message))
+        self.page.on("console", self._console)
         self.page.on("request", lambda request: self._request(request.url))
 
     def _console(self, message: ConsoleMessage) -> None:
@@ -95,12 +95,15 @@ class Window:
 
 
 @asynccontextmanager
-async def window(opened: Site, browser: Browser, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> AsyncIterator[Window]:
+async def window(
+    opened: Site, browser: Browser, size: tuple[int, int] = DESKTOP, scheme: str = "light"
+) -> AsyncIterator[Window]:
     context = await browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if scheme == "dark" else "light",
         reduced_motion="reduce",
         has_touch=size == PHONE,
+        is_mobile=size == PHONE,
     )
     try:
         context.set_default_timeout(8000)
@@ -117,6 +120,7 @@ def shown(
     work: Callable[[Window], Awaitable[None]],
     edge: FakeEdge | None = None,
     cloud: FakeCloud | None = None,
+    *,
     settings: RouterSettings = RouterSettings(),
     size: tuple[int, int] = DESKTOP,
     scheme: str = "light",
