@@ -82,16 +82,16 @@ class Window:
 
     def watch(self) -> None:
         self.page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
-        self.page.on("console", self._console)
-        self.page.on("request", lambda request: self._request(request.url))
+        self.page.on("console", lambda message: self.faults.extend(_refused(message)))
+        self.page.on("request", lambda request: self.faults.extend(self._strayed(request.url)))
 
-    def _console(self, message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text or "Trusted" in message.text:
-            self.faults.append(f"policy: {message.text}")
+    def _strayed(self, url: str) -> list[str]:
+        return [] if urlsplit(url).netloc == f"127.0.0.1:{self.site.port}" else [f"request to {url}"]
 
-    def _request(self, url: str) -> None:
-        if urlsplit(url).netloc != f"127.0.0.1:{self.site.port}":
-            self.faults.append(f"request to {url}")
+
+def _refused(message: ConsoleMessage) -> list[str]:
+    by_policy = "Content Security Policy" in message.text or "Trusted" in message.text
+    return [f"policy: {message.text}"] if by_policy else []
 
 
 @asynccontextmanager
