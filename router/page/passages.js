@@ -37,9 +37,10 @@ function marked(text, spans) {
   let at = 0;
   for (const span of [...spans].sort((a, b) => a.start - b.start)) {
     const start = Math.max(span.start, at);
-    if (span.end <= start) continue;
-    parts.push(points.slice(at, start).join(""), make("mark", {}, points.slice(start, span.end).join("")));
-    at = span.end;
+    const end = Math.min(span.end, points.length);
+    if (end <= start) continue;
+    parts.push(points.slice(at, start).join(""), make("mark", {}, points.slice(start, end).join("")));
+    at = end;
   }
   return [...parts, points.slice(at).join("")];
 }
