@@ -8,6 +8,9 @@ import { grade } from "./grading.js";
 const conversation = crypto.randomUUID();
 let running = null;
 
+/** While a question is being answered, nothing else is asked of the router, so that it is not slowed by being watched. */
+export const isAsking = () => running !== null;
+
 export function startAsking() {
   const form = byId("ask");
   form.addEventListener("submit", (event) => {
@@ -63,9 +66,9 @@ async function askNow(form) {
   for (const answer of answers) {
     if (stop.aborted) answer.skip();
     else await hear(answer, questionFor(answer, text, given, comparing), stop);
-    document.dispatchEvent(new CustomEvent("answered"));
   }
   isRunning(null);
+  document.dispatchEvent(new CustomEvent("answered"));
   if (comparing && answers.every((answer) => answer.done)) byId("answers").append(verdict(...answers));
 }
 

@@ -1,6 +1,6 @@
 // The page from its start: who may see it, what is asked at once, and what is asked again every few seconds.
 import { getJson, hasToken, Refusal, takeToken, useToken } from "./api.js";
-import { offerModes, startAsking, variants } from "./ask.js";
+import { isAsking, offerModes, startAsking, variants } from "./ask.js";
 import { drawLatency, drawWorth, startCharts } from "./charts.js";
 import { byId } from "./dom.js";
 import { showNotices, showOverview } from "./overview.js";
@@ -24,7 +24,7 @@ function start() {
   for (const name of ["answered", "graded"]) document.addEventListener(name, refresh);
   document.addEventListener("locked", () => lock());
   document.addEventListener("visibilitychange", refresh);
-  setInterval(refresh, EVERY_MS);
+  setInterval(() => isAsking() || refresh(), EVERY_MS);
   refresh();
 }
 
