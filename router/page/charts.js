@@ -34,6 +34,7 @@ export function drawLatency(records, pointed) {
 function put(id, empty, told, data, options) {
   const plot = byId(id).querySelector(".plot");
   const note = byId(id).querySelector(":scope > .hint");
+  byId(id).querySelector("figcaption").hidden = empty !== null;
   note.hidden = empty === null;
   note.textContent = empty ?? "";
   plot.hidden = empty !== null;

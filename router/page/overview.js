@@ -10,7 +10,7 @@ export function showOverview(overview) {
     make("span", { class: "policy" }, overview.privacy),
   );
   showNotices(notices(overview));
-  byId("modes-since").textContent = `Since ${when(overview.since)}. Times are of answers that did not fail.`;
+  byId("modes-since").textContent = `Since ${when(overview.since)}. An answer counts for the mode that gave it, also where auto left it to that one; times are of answers that did not fail.`;
   byId("spend").replaceChildren(...spend(overview));
   byId("modes").replaceChildren(...rows(overview));
 }
@@ -24,10 +24,18 @@ export function showNotices(words) {
 }
 
 function side(name, status) {
-  const what = status === null ? "asking how it is" : status.ready ? status.label || status.model : name === "cloud" && status.label === "none" ? "none" : "not ready";
   const state = status?.ready ? "ready" : "away";
-  return [make("span", { class: `one ${name} ${state}` }, make("b", {}, name), ` ${what}`)];
+  return [make("span", { class: `one ${name} ${state}` }, make("b", {}, name), ` ${inWords(status)}`)];
 }
+
+function inWords(status) {
+  if (status === null) return "is being asked how it is";
+  if (status.label === "none") return "none";
+  if (!status.ready) return "not ready";
+  return isStandIn(status) ? "a stand-in" : status.label || status.model;
+}
+
+const isStandIn = (status) => status.label.toLowerCase().includes("stand-in");
 
 function notices({ edge, cloud }) {
   const words = [];
@@ -35,7 +43,7 @@ function notices({ edge, cloud }) {
   else if (edge?.restarts) words.push(`The edge has ended ${count(edge.restarts, "time")} and was started again. Last: ${sentence(edge.reason)}`);
   if (cloud?.label === "none") words.push(`There is no cloud: every mode answers on the edge. ${sentence(cloud.reason)}`);
   else if (cloud && !cloud.ready) words.push(`The cloud cannot be used now. ${sentence(cloud.reason)}`);
-  else if (cloud?.label.toLowerCase().includes("stand-in"))
+  else if (cloud && isStandIn(cloud))
     words.push(`The cloud here is not a large model (${cloud.label}): what differs between edge and cloud is the information each had, not the size of its model.`);
   return words.map((word) => word.trim());
 }
@@ -88,7 +96,7 @@ function rows({ modes, tallies, lately }) {
 
 function row(name, summary, tally, basis) {
   const head = make("th", { scope: "row" }, breakable(name), summary ? make("span", { class: "hint" }, summary) : null);
-  if (!tally) return make("tr", { class: "none" }, head, make("td", {}, "0"), make("td", { colspan: 4 }, "not asked yet"));
+  if (!tally) return make("tr", { class: "none" }, head, make("td", { colspan: 5 }, "no answers yet"));
   const troubles = [tally.errors ? `${tally.errors} failed` : "", tally.degraded ? `${tally.degraded} degraded` : ""].filter(Boolean).join(", ");
   const cost = tally.cost_usd === null ? null : (1000 * tally.cost_usd) / tally.n;
   return make(

@@ -121,7 +121,7 @@ function whole(record, calls, grade) {
   return [
     said,
     record.degraded ? make("p", { class: "caveat" }, make("b", {}, "Degraded: "), record.reason) : null,
-    title("Where the time went"),
+    make("h3", {}, "Where the time went ", make("span", { class: "hint" }, "lighter until the first token; the tick below is the first one that was kept")),
     waterfall(calls, record),
     facts([...factsOf(record), ["asked as", breakable(record.mode_asked)], ["record", make("code", {}, record.record_id)]]),
     grading(record.record_id, grade),

@@ -74,7 +74,7 @@ def test_the_table_of_modes_has_what_was_measured(tmp_path: Path) -> None:
         assert "notional" in rows["cloud_only"]
         assert "notional" not in rows["edge_only"]
         assert "ungraded" in rows["edge_only+cot"]
-        assert "not asked yet" in rows["agent"]
+        assert "no answers yet" in rows["agent"]
         chart = window.page.locator("#worth .plot")
         assert "cloud_only: grade 1.00 for $0" in (await chart.get_attribute("aria-label") or "")
         assert await chart.locator("canvas").count() == 1
