@@ -11,6 +11,9 @@ export class Refusal extends Error {
   }
 }
 
+/** Nobody answers, or the line broke. */
+export class Gone extends Error {}
+
 /** Keeps the token of the address, and takes it out of what the address bar and the history show. */
 export function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -37,11 +40,17 @@ export async function* ask(question, signal) {
   const response = await request("POST", "/page/ask", question, signal);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+  for (let part = await read(reader); !part.done; part = await read(reader)) {
     const blocks = (rest + part.value).split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) yield parsed(block);
   }
+}
+
+const read = (reader) => reader.read().catch(gone);
+
+function gone(error) {
+  throw error.name === "AbortError" ? error : new Gone(error.message);
 }
 
 function parsed(block) {
@@ -53,7 +62,7 @@ function parsed(block) {
 async function request(method, path, body, signal) {
   const token = sessionStorage.getItem(KEY);
   const headers = { ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) };
-  const response = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal, cache: "no-store" });
+  const response = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal, cache: "no-store" }).catch(gone);
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({ error: { code: "Internal", message: `HTTP ${response.status}` } }));
   throw new Refusal(response.status, error.code, error.message);

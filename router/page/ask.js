@@ -1,10 +1,11 @@
 // The ask box: one mode, or two of them one after the other.
-import { ask, Refusal } from "./api.js";
+import { ask, Gone, Refusal } from "./api.js";
 import { Answer } from "./answer.js";
 import { announce, byId, make } from "./dom.js";
 import { dollars, seconds } from "./format.js";
 import { grade } from "./grading.js";
 
+const AWAY = "the router went away before the answer was final; ask again when it is back";
 const conversation = crypto.randomUUID();
 let running = null;
 
@@ -63,12 +64,15 @@ async function askNow(form) {
   byId("answers").hidden = false;
   isRunning(new AbortController());
   const stop = running.signal;
-  for (const answer of answers) {
-    if (stop.aborted) answer.skip();
-    else await hear(answer, questionFor(answer, text, given, comparing), stop);
+  try {
+    for (const answer of answers) {
+      if (stop.aborted) answer.skip();
+      else await hear(answer, questionFor(answer, text, given, comparing), stop);
+    }
+  } finally {
+    isRunning(null);
+    document.dispatchEvent(new CustomEvent("answered"));
   }
-  isRunning(null);
-  document.dispatchEvent(new CustomEvent("answered"));
   if (comparing && answers.every((answer) => answer.done)) byId("answers").append(verdict(...answers));
 }
 
@@ -89,11 +93,12 @@ async function hear(answer, question, signal) {
   answer.start();
   try {
     for await (const [name, event] of ask(question, signal)) answer.on(name, event);
-    if (!answer.ended) answer.fail("BrokenOff", "the router went away before the answer was final; ask again when it is back");
+    if (!answer.ended) answer.fail("BrokenOff", AWAY);
   } catch (error) {
     if (signal.aborted) answer.stop();
     else if (error instanceof Refusal) answer.fail(error.code, error.message);
-    else answer.fail("BrokenOff", "the router went away before the answer was final; ask again when it is back");
+    else if (error instanceof Gone) answer.fail("BrokenOff", AWAY);
+    else throw error;
     if (error.status === 401) document.dispatchEvent(new CustomEvent("locked"));
   }
 }

@@ -1,5 +1,5 @@
 // The page from its start: who may see it, what is asked at once, and what is asked again every few seconds.
-import { getJson, hasToken, Refusal, takeToken, useToken } from "./api.js";
+import { getJson, Gone, hasToken, Refusal, takeToken, useToken } from "./api.js";
 import { isAsking, offerModes, startAsking, variants } from "./ask.js";
 import { drawLatency, drawWorth, startCharts } from "./charts.js";
 import { byId } from "./dom.js";
@@ -40,11 +40,14 @@ async function refresh() {
     await look();
   } catch (error) {
     if (error instanceof Refusal && error.status === 401) lock();
-    else showNotices([error instanceof Refusal ? error.message : "The router does not answer; this page tries again every few seconds. Is `edgewise up` still running?"]);
+    else if (error instanceof Refusal) showNotices([error.message]);
+    else if (error instanceof Gone) showNotices(["The router does not answer; this page tries again every few seconds. Is `edgewise up` still running?"]);
+    else throw error;
+  } finally {
+    const { again } = looking;
+    looking = null;
+    if (again) refresh();
   }
-  const { again } = looking;
-  looking = null;
-  if (again) refresh();
 }
 
 async function look() {

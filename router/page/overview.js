@@ -3,14 +3,20 @@ import { badge, breakable, byId, make } from "./dom.js";
 import { basisOf, count, dollars, seconds, when } from "./format.js";
 import { variants } from "./ask.js";
 
+let shown = "";
+
+/** What has not changed is left alone, so that a selection in it lasts. */
 export function showOverview(overview) {
+  showNotices(notices(overview));
+  byId("modes-since").textContent = `Since ${when(overview.since)}. An answer counts for the mode that gave it, also where auto left it to that one; times are of answers that did not fail.`;
+  const told = JSON.stringify(overview, (name, value) => (name === "since" ? undefined : value));
+  if (told === shown) return;
+  shown = told;
   byId("sides").replaceChildren(
     ...side("edge", overview.edge),
     ...side("cloud", overview.cloud),
     make("span", { class: "policy" }, overview.privacy),
   );
-  showNotices(notices(overview));
-  byId("modes-since").textContent = `Since ${when(overview.since)}. An answer counts for the mode that gave it, also where auto left it to that one; times are of answers that did not fail.`;
   byId("spend").replaceChildren(...spend(overview));
   byId("modes").replaceChildren(...rows(overview));
 }
@@ -50,10 +56,11 @@ function notices({ edge, cloud }) {
 
 const sentence = (text) => (text && !/[.!?]$/.test(text) ? `${text}.` : text);
 
-function spend({ today, since_start: sinceStart, started_at: startedAt, usd_per_question: budget }) {
+function spend({ since, today, since_start: sinceStart, usd_per_question: budget }) {
+  const from = (spent, words) => (spent.since === since ? `spent since ${when(since)}: the newest only` : words);
   return [
-    tile("spent today", ...amount(today), count(today.n, "question")),
-    tile(`spent since ${when(startedAt)}, the start`, ...amount(sinceStart), count(sinceStart.n, "question")),
+    tile(from(today, "spent today"), ...amount(today), count(today.n, "question")),
+    tile(from(sinceStart, `spent since ${when(sinceStart.since)}, the start`), ...amount(sinceStart), count(sinceStart.n, "question")),
     perQuestion(sinceStart, budget),
   ];
 }

@@ -71,6 +71,7 @@ function show() {
 class Row {
   constructor(line) {
     this.line = line;
+    this.score = null;
     this.mark = make("span", { class: "mark" });
     this.body = make("div", { class: "body" }, make("p", { class: "hint" }, "loading"));
     this.element = make(
@@ -83,6 +84,7 @@ class Row {
 
   graded(score) {
     if (score === null) return;
+    this.score = score;
     this.mark.textContent = inWords(score);
     this.mark.className = `mark ${score >= 0.5 ? "right" : "wrong"}`;
   }
@@ -105,7 +107,7 @@ class Row {
     this.loaded = true;
     try {
       const { record, calls } = await getJson(`/page/records/${this.line.record_id}`);
-      this.body.replaceChildren(...whole(record, calls, this.line.grade));
+      this.body.replaceChildren(...whole(record, calls, this.score));
     } catch (error) {
       this.loaded = false;
       this.body.replaceChildren(make("p", { class: "failure" }, error.message));

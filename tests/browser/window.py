@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 
 from router.config import RouterSettings
@@ -31,7 +30,7 @@ DESKTOP, PHONE = (1200, 900), (360, 740)
 async def chromium() -> AsyncIterator[Browser]:
     found = shutil.which("chromium")
     if found is None:
-        pytest.fail("the tests of the page need Chromium; install it with `apt-get install chromium`")
+        raise FileNotFoundError("there is no `chromium`; install it with `apt-get install chromium`")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=found, args=_FLAGS)
         try:
