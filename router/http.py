@@ -6,42 +6,40 @@ Answers are held until they are final, because such a client cannot forget a ret
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hmac
 import json
 import logging
 import struct
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edgewise.errors import Cancelled, EdgewiseError, Internal, TooLarge
+from edgewise.errors import EdgewiseError, Internal
 from edgewise.ports import Embedder
 from edgewise.types import Citations, Done, Event, Grounding, Question, Retraction, Step, Token
 from edgewise.wire import invalid
 from router.answering import Origin
 from router.modes import MODES
 from router.openai_types import ChatRequest, EmbeddingRequest
+from router.page import api, files
 from router.service import Router
+from router.web import body_of, error_body, failure, unless_gone
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 4 * 1024 * 1024
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
-_OPEN = frozenset({"/healthz"})
-BodyT = TypeVar("BodyT", bound=BaseModel)
-T = TypeVar("T")
+_OPEN = frozenset({"/healthz"}) | files.PATHS
 
 
 def application(router: Router, embedder: Embedder, *, token: str, hosts: frozenset[str] = _LOCAL) -> ASGIApp:
@@ -53,6 +51,8 @@ def application(router: Router, embedder: Embedder, *, token: str, hosts: frozen
         Route("/v1/models", door.models),
         Route("/metrics", door.metrics),
         Route("/healthz", door.health),
+        *files.routes(),
+        *api.routes(router),
     ]
     return _Guard(
         Starlette(
@@ -79,15 +79,15 @@ class _Guard:
         headers = dict(scope["headers"])
         host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin", b"").decode("latin-1")
         if _name(host) not in self._hosts:
-            return _error(403, "Forbidden", "this daemon answers only requests to its own address, such as 127.0.0.1")
+            return failure(403, "Forbidden", "this daemon answers only requests to its own address, such as 127.0.0.1")
         if origin and origin != f"http://{host}":
-            return _error(403, "Forbidden", "pages of other sites may not use this daemon")
+            return failure(403, "Forbidden", "pages of other sites may not use this daemon")
         if self._wanted is None or scope["path"] in _OPEN:
             return None
         if hmac.compare_digest(headers.get(b"authorization", b""), self._wanted):
             return None
         message = "send the token of the data directory as `Authorization: Bearer TOKEN` (an OpenAI client's api_key)"
-        return _error(401, "Unauthenticated", message)
+        return failure(401, "Unauthenticated", message)
 
 
 def _name(host: str) -> str | None:
@@ -104,21 +104,21 @@ class _Door:
         self._embedder = embedder
 
     async def chat(self, request: Request) -> Response:
-        body = await _body(request, ChatRequest)
+        body = await body_of(request, ChatRequest)
         try:
             question = body.question(self._router.default_max_tokens)
         except ValidationError as error:
             raise invalid(error) from None
         events = self._router.ask(question, Origin(app="http"))
         if not body.stream:
-            return JSONResponse(await _unless_gone(request, _completion(events, body.model, question)))
+            return JSONResponse(await unless_gone(request, _completion(events, body.model, question)))
         chunks = _chunks(events, body, question)
         # The status line waits for the first chunk, so that a failed answer has the status that it deserves.
-        first = await _unless_gone(request, anext(chunks))
+        first = await unless_gone(request, anext(chunks))
         return StreamingResponse(_server_sent(first, chunks), media_type="text/event-stream")
 
     async def embeddings(self, request: Request) -> Response:
-        body = await _body(request, EmbeddingRequest)
+        body = await body_of(request, EmbeddingRequest)
         vectors = await self._embedder.embed(body.input)
         data = [
             {"object": "embedding", "index": place, "embedding": _encoded(vector, body.encoding_format)}
@@ -139,21 +139,6 @@ class _Door:
     async def health(self, _: Request) -> Response:
         edge, cloud = await self._router.status()
         return JSONResponse({"edge": edge.ready, "cloud": cloud.ready}, status_code=200 if edge.ready else 503)
-
-
-async def _body(request: Request, body_type: type[BodyT]) -> BodyT:
-    data = bytearray()
-    try:
-        async for piece in request.stream():
-            data += piece
-            if len(data) > MAX_BODY_BYTES:
-                raise TooLarge(f"the body is over {MAX_BODY_BYTES} bytes; ingest long texts instead of sending them")
-    except ClientDisconnect:
-        raise Cancelled("the caller went away while sending") from None
-    try:
-        return body_type.model_validate_json(bytes(data))
-    except ValidationError as error:
-        raise invalid(error) from None
 
 
 async def _completion(events: AsyncGenerator[Event], model: str, question: Question) -> dict[str, Any]:
@@ -210,7 +195,7 @@ async def _server_sent(first: dict[str, Any], rest: AsyncGenerator[dict[str, Any
             async for chunk in rest:
                 yield _line(chunk)
         except EdgewiseError as error:
-            yield _line(_error_body(error.reason, error.message))
+            yield _line(error_body(error.reason, error.message))
     yield "data: [DONE]\n\n"
 
 
@@ -255,29 +240,9 @@ def _encoded(vector: tuple[float, ...], encoding: str) -> list[float] | str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-async def _unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """The result of some work, which is cancelled when the caller hangs up."""
-    working = asyncio.ensure_future(work)
-    gone = asyncio.create_task(_hang_up(request))
-    try:
-        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise Cancelled("the caller went away before the answer was final")
-        return working.result()
-    finally:
-        for task in (working, gone):
-            task.cancel()
-        await asyncio.wait({working, gone})
-
-
-async def _hang_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, EdgewiseError)
-    response = _error(error.http, error.reason, error.message)
+    response = failure(error.http, error.reason, error.message)
     if error.retry_after_s is not None:
         response.headers["retry-after"] = f"{error.retry_after_s:.0f}"
     return response
@@ -285,20 +250,11 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _unrouted(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _error(
+    return failure(
         error.status_code, "NotFound", f"there is no {request.method} here; /v1/models says what can be asked"
     )
 
 
 async def _failed(_: Request, error: Exception) -> Response:
     log.error("a request failed", exc_info=error)
-    return _error(500, "Internal", f"a fault in edgewise ({type(error).__name__}); its log has the details")
-
-
-def _error(status: int, reason: str, message: str) -> Response:
-    return JSONResponse(_error_body(reason, message), status_code=status)
-
-
-def _error_body(reason: str, message: str) -> dict[str, Any]:
-    """The shape of OpenAI's errors."""
-    return {"error": {"message": message, "type": reason, "param": None, "code": reason}}
+    return failure(500, "Internal", f"a fault in edgewise ({type(error).__name__}); its log has the details")

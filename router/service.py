@@ -156,6 +156,15 @@ class Router:
     def default_max_tokens(self) -> int:
         return self._settings.max_tokens
 
+    @property
+    def usd_per_question(self) -> float | None:
+        return self._settings.usd_per_question
+
+    @property
+    def privacy(self) -> str:
+        """The policy in force, in words."""
+        return self._answering.policy.in_words
+
     async def record(self, record_id: str) -> Record:
         return await self._log.get(record_id)
 

@@ -30,6 +30,15 @@ class Site:
     place: Place
     port: int
     client: openai.AsyncOpenAI
+    server: uvicorn.Server
+
+    def vanish(self) -> None:
+        """As if its process were killed: nobody listens any more, and every connection breaks."""
+        self.server.should_exit = self.server.force_exit = True
+        for listening in self.server.servers:
+            listening.close()
+        for connection in list(self.server.server_state.connections):
+            connection.transport.abort()
 
     async def stream(self, model: str, **given: Any) -> list[Any]:
         async with await self.client.chat.completions.create(
@@ -64,9 +73,11 @@ class Site:
 
 
 @asynccontextmanager
-async def site(directory: Path, edge: FakeEdge, cloud: FakeCloud, settings: RouterSettings) -> AsyncIterator[Site]:
+async def site(
+    directory: Path, edge: FakeEdge, cloud: FakeCloud, settings: RouterSettings, token: str = TOKEN
+) -> AsyncIterator[Site]:
     async with place(directory, edge, cloud, settings) as opened:
-        app = http.application(opened.router, edge, token=TOKEN)
+        app = http.application(opened.router, edge, token=token)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
         with socket.create_server(("127.0.0.1", 0)) as listener:
             running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -74,7 +85,7 @@ async def site(directory: Path, edge: FakeEdge, cloud: FakeCloud, settings: Rout
             client = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=TOKEN, max_retries=0)
             try:
                 async with client:
-                    yield Site(opened, port, client)
+                    yield Site(opened, port, client, server)
             finally:
                 server.should_exit = server.force_exit = True
                 await running

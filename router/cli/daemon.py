@@ -60,6 +60,7 @@ def up(
                 print(f"privacy: {daemon.privacy}", file=sys.stderr)
                 if stack.telemetry is not None:
                     print(f"telemetry: {stack.telemetry}", file=sys.stderr)
+                print(f"page: {daemon.http}/ (`edgewise status --page` prints it with its token)", file=sys.stderr)
                 if no_auth:
                     print("warning: no token is asked; every program here may ask", file=sys.stderr)
                 print(f"ready grpc={daemon.grpc} http={daemon.http}", flush=True)
@@ -68,12 +69,21 @@ def up(
     exits.run(work())
 
 
-def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+def status(
+    as_json: AsJson = False,
+    page: Annotated[
+        bool, typer.Option("--page", help="Print the address of the page with its token, which is a secret.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
     """Say whether a daemon runs, where, and with which models. Exit code 1 when none does."""
     directory = data_directory(data_dir)
     daemon = running_daemon(directory)
     if daemon is None:
         raise EdgeUnavailable(f"no daemon owns {directory}; start one with `edgewise up`")
+    if page:
+        print(_page(daemon, directory))
+        return
 
     from edgewise.client import Client
 
@@ -116,10 +126,18 @@ def _in_words(daemon: Daemon, found: dict[str, object]) -> list[str]:
         f"running   process {daemon.pid}, edgewise {daemon.version}, since {daemon.started_at}",
         f"grpc      {daemon.grpc}, {daemon.socket}",
         f"http      {daemon.http}",
+        f"page      {daemon.http}/ (with its token: edgewise status --page)",
         f"edge      {_edge_in_words(edge)}",
         f"cloud     {daemon.cloud}",
         f"privacy   {daemon.privacy}",
     ]
+
+
+def _page(daemon: Daemon, directory: Path) -> str:
+    """A browser sends no fragment to anybody; without a token file there never was one to send."""
+    from router.owner import token_of
+
+    return f"{daemon.http}/#token={token_of(directory)}" if (directory / "token").exists() else f"{daemon.http}/"
 
 
 def _edge_in_words(edge: Mapping[str, object]) -> str:

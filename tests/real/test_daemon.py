@@ -8,6 +8,7 @@ import re
 import signal
 import stat
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,29 @@ def test_a_daemon_from_start_to_end(tmp_path: Path) -> None:
     assert (nobody.returncode, nobody.stdout) == (1, "")
     assert "start one with `edgewise up`" in nobody.stderr
     assert edgewise("stop", "--data-dir", place).stdout == f"no daemon owns {place}\n"
+
+
+def test_the_page_of_a_daemon_is_found_and_its_token_told_only_when_asked_for(tmp_path: Path) -> None:
+    place = tmp_path / "data"
+    with up(place) as daemon:
+        token = (place / "token").read_text().strip()
+        assert f"page: {daemon.http}/ " in daemon.log.read_text()
+        shown = edgewise("status", "--data-dir", place)
+        assert f"page      {daemon.http}/ " in shown.stdout
+        assert token not in shown.stdout + daemon.log.read_text()
+        page = edgewise("status", "--page", "--data-dir", place)
+        assert (page.returncode, page.stdout) == (0, f"{daemon.http}/#token={token}\n")
+        with urllib.request.urlopen(f"{daemon.http}/") as found:
+            assert b"<title>Edgewise</title>" in found.read()
+        asked = urllib.request.Request(f"{daemon.http}/page/overview", headers={"authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(asked) as found:
+            overview = json.load(found)
+        assert (overview["edge"]["ready"], overview["cloud"]["label"]) == (True, "none")
+    with up(tmp_path / "open", "--no-auth") as daemon:
+        page = edgewise("status", "--page", "--data-dir", tmp_path / "open")
+        assert page.stdout == f"{daemon.http}/\n"
+        with urllib.request.urlopen(f"{daemon.http}/page/records") as found:
+            assert json.load(found) == {"records": []}
 
 
 def test_a_killed_daemon_leaves_nothing_that_matters(tmp_path: Path) -> None:

@@ -1,0 +1,63 @@
+"""What the doors over HTTP share: a body within its limits, a caller who hangs up, and the shape of an error."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from edgewise.errors import Cancelled, TooLarge
+from edgewise.wire import invalid
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+BodyT = TypeVar("BodyT", bound=BaseModel)
+T = TypeVar("T")
+
+
+async def body_of(request: Request, body_type: type[BodyT]) -> BodyT:
+    """The body of a request as a value; TooLarge before more than the limit is held."""
+    data = bytearray()
+    try:
+        async for piece in request.stream():
+            data += piece
+            if len(data) > MAX_BODY_BYTES:
+                raise TooLarge(f"the body is over {MAX_BODY_BYTES} bytes; ingest long texts instead of sending them")
+    except ClientDisconnect:
+        raise Cancelled("the caller went away while sending") from None
+    try:
+        return body_type.model_validate_json(bytes(data))
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """The result of some work, which is cancelled when the caller hangs up."""
+    working = asyncio.ensure_future(work)
+    gone = asyncio.create_task(_hang_up(request))
+    try:
+        await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Cancelled("the caller went away before the answer was final")
+        return working.result()
+    finally:
+        for task in (working, gone):
+            task.cancel()
+        await asyncio.wait({working, gone})
+
+
+async def _hang_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def failure(status: int, reason: str, message: str) -> Response:
+    return JSONResponse(error_body(reason, message), status_code=status)
+
+
+def error_body(reason: str, message: str) -> dict[str, Any]:
+    """The shape of OpenAI's errors."""
+    return {"error": {"message": message, "type": reason, "param": None, "code": reason}}
