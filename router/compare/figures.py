@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from router.compare.environment import Environment
-from router.compare.summary import Interval, Quantiles
+from router.compare.summary import Interval, PairSummary, Quantiles
 
 UNKNOWN = "unknown"
 
@@ -19,9 +19,32 @@ def percent_interval(interval: Interval) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of shares in whole percentage points, signed unless it is none."""
-    rounded = round(100 * difference)
-    return f"{rounded:+d}" if rounded else "0"
+    """A difference of shares in percentage points, signed unless it is none."""
+    rounded = round(100 * difference, 1)
+    return f"{rounded:+.1f}" if rounded else "0.0"
+
+
+def points_interval(pair: PairSummary) -> str:
+    """Such a difference with its interval, as in '-1.0 points, 95 % -3.1 to +1.2'."""
+    if pair.lo is None or pair.hi is None:
+        return f"{points(pair.diff)} points, no interval from {pair.n} question{'s' * (pair.n != 1)}"
+    return f"{points(pair.diff)} points, 95 % {points(pair.lo)} to {points(pair.hi)}"
+
+
+def times(ratio: float, lo: float | None, hi: float | None) -> str:
+    """A ratio as a share of something, from 1.5 on as a multiple, with its interval: '14 % (12 to 16 %) of'."""
+    if ratio >= 1.5:
+        return f"{ratio:.1f} times" if lo is None or hi is None else f"{ratio:.1f} times ({lo:.1f} to {hi:.1f})"
+    digits = 1 if ratio < 0.095 else 0
+    return (
+        f"{_percentage(ratio, digits)} % of"
+        if lo is None or hi is None
+        else (f"{_percentage(ratio, digits)} % ({_percentage(lo, digits)} to {_percentage(hi, digits)} %) of")
+    )
+
+
+def _percentage(value: float, digits: int) -> str:
+    return f"{100 * value:.{digits}f}"
 
 
 def dollars(value: float | None) -> str:
@@ -44,8 +67,10 @@ def thousand_questions(interval: Interval) -> str:
 def seconds(value: float | None) -> str:
     if value is None:
         return UNKNOWN
-    if value < 0.1:
+    if 0 < value < 0.1:
         return f"{1000 * value:.0f} ms"
+    if value == 0:
+        return "0 s"
     return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
 
 
@@ -55,9 +80,17 @@ def seconds_pair(quantiles: Quantiles) -> str:
     return f"{seconds(quantiles.p50)} / {seconds(quantiles.p95)}"
 
 
+def seconds_range(lo: float, hi: float) -> str:
+    """Two times with their unit once, where it is the same."""
+    first, last = seconds(lo), seconds(hi)
+    return f"{first.rpartition(' ')[0] if first.rpartition(' ')[2] == last.rpartition(' ')[2] else first}–{last}"
+
+
 def operations(value: float | None) -> str:
     if value is None:
         return UNKNOWN
+    if value < 1e10:
+        return f"{value / 1e9:.2g} GFLOP"
     return f"{value / 1e9:,.0f} GFLOP" if value < 1e13 else f"{value / 1e12:,.0f} TFLOP"
 
 
