@@ -95,14 +95,14 @@ def means(columns: Mapping[Key, Floats], seed: int, resamples: int = RESAMPLES) 
     }
 
 
-def ratio_errors(left: Floats, right: Floats) -> Floats | None:
+def ratio_errors(left: Floats, right: Floats) -> Floats:
     """By how much each question pulls the ratio of two means up; their mean is 0, and its interval is the ratio's.
 
-    By the delta method (Cochran, 1977, chapter 6). NaN where either is missing; None where the ratio has no meaning.
+    By the delta method (Cochran, 1977, chapter 6). NaN where either is missing; the mean of `right` must not be 0.
     """
     shared = ~np.isnan(left - right)
     ours, theirs = float(left[shared].mean()), float(right[shared].mean())
-    return (left - ours / theirs * right) / theirs if theirs > 0 else None
+    return (left - ours / theirs * right) / theirs
 
 
 def _distances(scaled: Weights, known: NDArray[np.bool_], resamples: int, seed: int) -> Weights:
@@ -133,14 +133,19 @@ def _distances(scaled: Weights, known: NDArray[np.bool_], resamples: int, seed: 
 
 def _weights(n: int, resamples: int, seed: int) -> Iterator[Weights]:
     """Poisson weights in blocks of rows: uniform 16-bit numbers, looked up in the inverse of the distribution."""
-    probabilities = [math.exp(-1) / math.factorial(k) for k in range(12)]
-    table = np.searchsorted(np.cumsum(probabilities), (np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float32)
+    table = _poisson()
     rng = np.random.default_rng(seed)
     rows = max(1, _BLOCK // n)
     for start in range(0, resamples, rows):
         size = min(rows, resamples - start) * n
         drawn = rng.integers(0, 1 << 64, size=size // 4 + 1, dtype=np.uint64).view(np.uint16)[:size]
         yield table[drawn].reshape(-1, n)
+
+
+@lru_cache(maxsize=1)
+def _poisson() -> Weights:
+    probabilities = [math.exp(-1) / math.factorial(k) for k in range(12)]
+    return np.searchsorted(np.cumsum(probabilities), (np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float32)
 
 
 def _p_values(mean: Floats, error: Floats, n: NDArray[np.int_], distances: Weights) -> Floats:

@@ -122,9 +122,6 @@ def turned(pair: PairSummary) -> PairSummary:
     def minus(value: float | None) -> float | None:
         return None if value is None else -value
 
-    def inverse(value: float | None) -> float | None:
-        return 1 / value if value else None
-
     return pair.model_copy(
         update={
             "a": pair.b,
@@ -133,11 +130,15 @@ def turned(pair: PairSummary) -> PairSummary:
             "lo": minus(pair.hi),
             "hi": minus(pair.lo),
             "effect": minus(pair.effect),
-            "ratio": inverse(pair.ratio),
-            "ratio_lo": inverse(pair.ratio_hi),
-            "ratio_hi": inverse(pair.ratio_lo),
+            "ratio": _inverse(pair.ratio),
+            "ratio_lo": _inverse(pair.ratio_hi),
+            "ratio_hi": _inverse(pair.ratio_lo),
         }
     )
+
+
+def _inverse(value: float | None) -> float | None:
+    return 1 / value if value else None
 
 
 def summarise(rows: Sequence[Row], modes: Sequence[str], environment: Environment) -> Summary:
@@ -213,7 +214,11 @@ class _Difference:
 
     @property
     def errors(self) -> Numbers | None:
-        return statistics.ratio_errors(self.left, self.right) if self.metric in _RATIOS else None
+        """Of the ratio of the smaller mean to the larger, so that it does not matter which mode is named first."""
+        ours, theirs = self.means
+        if self.metric not in _RATIOS or max(ours, theirs) <= 0:
+            return None
+        return statistics.ratio_errors(*((self.right, self.left) if ours > theirs else (self.left, self.right)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,10 +355,9 @@ def _ratio(each: _Difference, estimates: Mapping[_Key, Estimate]) -> tuple[float
     if error is None:
         return None, None, None
     ours, theirs = each.means
-    half = (error.hi - error.lo) / 2
-    if not math.isfinite(half):
-        return ours / theirs, None, None
-    return ours / theirs, max(0.0, ours / theirs - half), ours / theirs + half
+    ratio, half = min(ours, theirs) / max(ours, theirs), (error.hi - error.lo) / 2
+    lo, hi = (max(0.0, ratio - half), ratio + half) if math.isfinite(half) else (None, None)
+    return (_inverse(ratio), _inverse(hi), _inverse(lo)) if ours > theirs else (ratio, lo, hi)
 
 
 def _adjusted(tested: Sequence[_Tested]) -> list[PairSummary]:
