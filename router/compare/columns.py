@@ -80,9 +80,10 @@ class Columns:
 
 def columns_of(rows: Sequence[Row], modes: Sequence[str]) -> Columns:
     """The columns of the rows of these modes. InvalidInput where a row is there twice or a number is none."""
-    used = [row for row in rows if row.mode in set(modes)]
+    at_mode = {mode: at for at, mode in enumerate(modes)}
+    used = [row for row in rows if row.mode in at_mode]
     ids = sorted({row.id for row in used})
-    at_id, at_mode = {key: at for at, key in enumerate(ids)}, {mode: at for at, mode in enumerate(modes)}
+    at_id = {key: at for at, key in enumerate(ids)}
     places = np.array([at_id[row.id] * len(modes) + at_mode[row.mode] for row in used], dtype=np.int64)
     _refuse_twice(used, places)
     group_of = {row.id: row.group for row in used}

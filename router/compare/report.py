@@ -113,7 +113,7 @@ def _by_p(stratum: Stratum) -> tuple[float, float]:
 def _beside(summary: Summary, modes: Sequence[str]) -> tuple[str, str]:
     """The two modes whose answers are set side by side at first: those that the verdict compares."""
     pair = headline(summary)
-    return (pair.a, pair.b) if pair else ((*modes, "")[0], (*modes, "")[-2 if len(modes) < 2 else 1])
+    return (pair.a, pair.b) if pair else (modes[0], modes[-1]) if modes else ("", "")
 
 
 def _hash(script: str) -> str:

@@ -22,7 +22,7 @@ _SCORES: tuple[Metric, ...] = ("accuracy", "f1")
 _AMOUNTS: tuple[Metric, ...] = ("cost_usd", "latency_s", "first_kept_s", "first_shown_s")
 _RATIOS: tuple[Metric, ...] = ("cost_usd", "latency_s")
 _FEWEST_RESAMPLES = 2_000  # enough for an interval
-_DRAWS = 50_000_000  # resamples of this many questions in all, then fewer: bounds the time, and matters less for many
+_DRAWS = 25_000_000  # resamples of this many questions in all, then fewer: bounds the time, and matters less for many
 
 _Key = tuple[str, ...]
 
