@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from router.compare.environment import Environment
-from router.compare.summary import Interval, Quantiles
+from router.compare.environment import Environment, Judging, Replaying
+from router.compare.summary import Interval, PairSummary, Quantiles
 
 UNKNOWN = "unknown"
 
@@ -19,9 +19,32 @@ def percent_interval(interval: Interval) -> str:
 
 
 def points(difference: float) -> str:
-    """A difference of shares in whole percentage points, signed unless it is none."""
-    rounded = round(100 * difference)
-    return f"{rounded:+d}" if rounded else "0"
+    """A difference of shares in percentage points, signed unless it is none."""
+    rounded = round(100 * difference, 1)
+    return f"{rounded:+.1f}" if rounded else "0.0"
+
+
+def points_interval(pair: PairSummary) -> str:
+    """Such a difference with its interval, as in '-1.0 points, 95 % -3.1 to +1.2'."""
+    if pair.lo is None or pair.hi is None:
+        return f"{points(pair.diff)} points, no interval from {pair.n} question{'s' * (pair.n != 1)}"
+    return f"{points(pair.diff)} points, 95 % {points(pair.lo)} to {points(pair.hi)}"
+
+
+def times(ratio: float, lo: float | None, hi: float | None) -> str:
+    """A ratio as a share of something, from 1.5 on as a multiple, with its interval: '14 % (12 to 16 %) of'."""
+    if ratio >= 1.5:
+        return f"{ratio:.1f} times" if lo is None or hi is None else f"{ratio:.1f} times ({lo:.1f} to {hi:.1f})"
+    digits = 1 if ratio < 0.095 else 0
+    return (
+        f"{_percentage(ratio, digits)} % of"
+        if lo is None or hi is None
+        else (f"{_percentage(ratio, digits)} % ({_percentage(lo, digits)} to {_percentage(hi, digits)} %) of")
+    )
+
+
+def _percentage(value: float, digits: int) -> str:
+    return f"{100 * value:.{digits}f}"
 
 
 def dollars(value: float | None) -> str:
@@ -44,8 +67,10 @@ def thousand_questions(interval: Interval) -> str:
 def seconds(value: float | None) -> str:
     if value is None:
         return UNKNOWN
-    if value < 0.1:
+    if 0 < value < 0.1:
         return f"{1000 * value:.0f} ms"
+    if value == 0:
+        return "0 s"
     return f"{value:.2f} s" if value < 1 else f"{value:.1f} s"
 
 
@@ -55,9 +80,17 @@ def seconds_pair(quantiles: Quantiles) -> str:
     return f"{seconds(quantiles.p50)} / {seconds(quantiles.p95)}"
 
 
+def seconds_range(lo: float, hi: float) -> str:
+    """Two times with their unit once, where it is the same."""
+    first, last = seconds(lo), seconds(hi)
+    return f"{first.rpartition(' ')[0] if first.rpartition(' ')[2] == last.rpartition(' ')[2] else first}–{last}"
+
+
 def operations(value: float | None) -> str:
     if value is None:
         return UNKNOWN
+    if value < 1e10:
+        return f"{value / 1e9:.2g} GFLOP"
     return f"{value / 1e9:,.0f} GFLOP" if value < 1e13 else f"{value / 1e12:,.0f} TFLOP"
 
 
@@ -85,9 +118,38 @@ def caveats(environment: Environment) -> list[str]:
         found.append("Costs marked notional are at made-up prices; nobody was billed.")
     if "SIMULATED" in bases:
         found.append("Costs and times marked simulated come from recorded answers or were computed for them.")
+    if environment.replaying is not None:
+        found.append(_replayed(environment.replaying))
+    if environment.concurrency > 1:
+        found.append(f"{environment.concurrency} questions were in flight at once, which slows each of them.")
+    if environment.judging is not None:
+        found.append(_judged(environment.judging))
+    if environment.skipped:
+        found.append(f"{environment.skipped} lines of the file of questions were at fault and left out.")
     if environment.left_out:
         found.append(
             "Questions that the sources do not answer were put only to modes that read sources "
             f"({environment.left_out} answers fewer)."
         )
     return found
+
+
+def _replayed(replaying: Replaying) -> str:
+    """What a replay is, and how much of it is there."""
+    said = "This is a replay of recorded calls: no model ran and nothing was paid"
+    partly = [f"{mode} {percent(share)}" for mode, share in replaying.covered.items() if share < 1]
+    if partly:
+        said += f"; of some questions calls are missing, and they are left out (covered: {', '.join(partly)})"
+    composed = [mode for mode, share in replaying.timed.items() if share < 1]
+    if composed:
+        said += f"; times of {', '.join(composed)} are put together from those of their calls"
+    return f"{said}."
+
+
+def _judged(judging: Judging) -> str:
+    agreement = judging.agreement
+    said = f"Some answers were judged by the {judging.side}"
+    if agreement.agreed is None:
+        return f"{said}; no answer was also scored without it, so how far to trust it is unknown."
+    kappa = "" if agreement.kappa is None else f", Cohen's kappa {agreement.kappa:.2f}"
+    return f"{said}, which agreed with scores of other kinds on {percent(agreement.agreed)} of {agreement.n}{kappa}."

@@ -7,6 +7,7 @@ the weights trades a little bias for less variance (self-normalised, Hajek 1971;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,9 +27,9 @@ class Logged:
 
 
 class Estimate(Value):
-    """A self-normalised mean with its 95 % bootstrap interval over answers, from `matched` of `n` of them.
+    """A self-normalised mean with its 95 % interval (delta method and bootstrap-t), from `matched` of `n` answers.
 
-    `effective` is how many equally probable answers would tell as much (Kish, 1965). `unbiased` is the plain estimate.
+    The ends are None where the answers are too few to say. `effective` is how many equally probable answers would tell as much (Kish, 1965). `unbiased` is the plain estimate.
     """
 
     n: int
@@ -47,15 +48,14 @@ def estimate(logged: Sequence[Logged], seed: int) -> Estimate:
     matched = int((weights > 0).sum())
     if not matched:
         return Estimate(n=len(logged), matched=0, effective=0.0)
-    drawn = statistics.bootstrap_means(weights, seed)
-    ratios = statistics.bootstrap_means(weights * values, seed)[drawn > 0] / drawn[drawn > 0]
-    lo, hi = np.quantile(ratios, [(1 - statistics.CONFIDENCE) / 2, (1 + statistics.CONFIDENCE) / 2])
+    mean = float((weights * values).sum() / weights.sum())
+    _, lo, hi = statistics.interval(statistics.ratio_errors(weights * values, weights), seed)
     return Estimate(
         n=len(logged),
         matched=matched,
         effective=float(weights.sum() ** 2 / (weights**2).sum()),
-        mean=float((weights * values).sum() / weights.sum()),
-        lo=float(lo),
-        hi=float(hi),
+        mean=mean,
+        lo=mean + lo if math.isfinite(lo) else None,
+        hi=mean + hi if math.isfinite(hi) else None,
         unbiased=float((weights * values).mean()),
     )

@@ -59,7 +59,8 @@ def _cost(mode: str, summary: Summary) -> str:
 
 def _accuracy(found: ModeSummary) -> str:
     failed = f", {found.errors} failed" if found.errors else ""
-    return f"{figures.percent_interval(found.accuracy)}, {found.n}{failed}"
+    ungraded = f", {found.ungraded} ungraded" if found.ungraded else ""
+    return f"{figures.percent_interval(found.accuracy)}, {found.n}{failed}{ungraded}"
 
 
 def markdown(summary: Summary) -> str:

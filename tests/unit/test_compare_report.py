@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 import re
@@ -11,16 +13,17 @@ import pytest
 from rich.console import Console
 
 from edgewise.types import CostBasis, Grounding
-from router.compare import figures
-from router.compare.chart import cost_accuracy
+from router.compare import figures, report
+from router.compare.chart import cost_accuracy, latency_accuracy
+from router.compare.drilldown import drilldown
 from router.compare.environment import Environment, Machine, Model
+from router.compare.front import pareto
 from router.compare.prediction import in_order_of_the_note, prediction
 from router.compare.questions import Graded
 from router.compare.report import difference, render
 from router.compare.rows import Row
 from router.compare.summary import Interval, Summary, summarise
 from router.compare.table import print_table
-from router.compare.verdict import verdict
 
 MODES = ("edge_only", "cloud_only", "post_arbitration", "post_arbitration+cascade", "pre_arbitration", "auto")
 
@@ -79,14 +82,21 @@ def summary() -> Summary:
 
 def test_the_summary_has_the_keys_of_the_contract(summary: Summary) -> None:
     written = json.loads(summary.model_dump_json())
-    assert set(written) == {"modes", "pairs", "groups", "environment"}
+    assert set(written) == {"modes", "pairs", "groups", "strata", "environment"}
     assert set(written["modes"]["edge_only"]) == {
-        "n", "errors", "accuracy", "f1", "cost_usd", "latency_s", "first_kept_s", "cloud_calls_per_question",
-        "escalation_rate", "retraction_rate", "flops",
+        "n", "errors", "ungraded", "accuracy", "f1", "cost_usd", "latency_s", "first_kept_s", "cloud_calls_per_question",
+        "escalation_rate", "retraction_rate", "flops", "first_shown_s",
     }  # fmt: skip
     assert set(written["modes"]["edge_only"]["accuracy"]) == {"mean", "lo", "hi"}
-    assert set(written["modes"]["edge_only"]["latency_s"]) == {"p50", "p95"}
-    assert set(written["pairs"][0]) == {"a", "b", "metric", "n", "diff", "lo", "hi", "p", "p_holm", "n_needed"}
+    assert set(written["modes"]["edge_only"]["latency_s"]) == {
+        "p50", "p95", "p50_lo", "p50_hi", "p95_lo", "p95_hi", "mean", "lo", "hi",
+    }  # fmt: skip
+    pair = {
+        "a", "b", "metric", "n", "diff", "lo", "hi", "p", "p_holm", "n_needed", "n_more", "test", "effect", "ratio",
+        "ratio_lo", "ratio_hi",
+    }  # fmt: skip
+    assert set(written["pairs"][0]) == pair
+    assert set(written["strata"][0]) == pair | {"group"}
     assert set(written["groups"]) == {"even", "odd"}
 
 
@@ -110,9 +120,12 @@ def test_pairs_are_tested_on_the_same_questions(summary: Summary) -> None:
     assert pair.p <= pair.p_holm
     turned = summary.pair("edge_only", "cloud_only", "accuracy")
     assert turned is not None
+    assert pair.lo is not None
+    assert pair.hi is not None
     assert (turned.diff, turned.lo, turned.hi) == (-pair.diff, -pair.hi, -pair.lo)
-    assert {found.metric for found in summary.pairs} == {"accuracy", "f1", "cost_usd", "latency_s", "first_kept_s"}
-    assert len(summary.pairs) == 15 * 5
+    metrics = {"accuracy", "f1", "cost_usd", "latency_s", "first_kept_s", "first_shown_s"}
+    assert {found.metric for found in summary.pairs} == metrics
+    assert len(summary.pairs) == 15 * 6
 
 
 def test_an_unknown_cost_stays_unknown() -> None:
@@ -139,19 +152,9 @@ def test_the_table_shows_prediction_and_measurement(summary: Summary, width: int
     text = "\n".join(lines)
     assert text.count("predicted") == 5
     assert text.count("measured") >= 6
-    for expected in ("75 % (55–90), 20", "$5.00 notional", "worst: both errors", "stand-in", "+cascade", "auto"):
+    for expected in ("75 % (53–89), 20", "$5.00 notional", "worst: both errors", "stand-in", "+cascade", "auto"):
         assert expected in text
     assert "…" not in text
-
-
-def test_the_verdict_claims_what_the_interval_allows(summary: Summary) -> None:
-    said = " ".join(verdict(summary))
-    assert "Most accurate on its 20 questions: cloud_only, 75 %" in said
-    assert "edge_only is less accurate than cloud_only (difference -50 points" in said
-    assert "20 % of what cloud_only costs" in said
-    same = [found.model_copy(update={"score": 1.0}) for found in rows()]
-    assert "cannot be told apart" in " ".join(verdict(summarise(same, MODES, environment())))
-    assert verdict(summarise([], MODES, environment())) == ["Nothing has been asked yet."]
 
 
 class Tags(HTMLParser):
@@ -168,9 +171,14 @@ def test_the_page_stands_alone_and_escapes_what_others_wrote(summary: Summary) -
     tags = Tags()
     tags.feed(page)
     names = {name for name, _ in tags.seen}
-    assert not names & {"script", "link", "img", "iframe", "object"}
+    assert not names & {"link", "img", "iframe", "object"}
+    assert [attributes for name, attributes in tags.seen if name == "script"] == [{}]
     assert not any(key in {"src", "href"} or key.startswith("on") for _, attributes in tags.seen for key in attributes)
     assert not re.search(r"https?:|url\(|@import", page)
+    script = page.partition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policies = [attributes.get("content") for name, attributes in tags.seen if name == "meta"]
+    assert f"script-src 'sha256-{digest}'" in str(policies)
     assert "&lt;script&gt;alert(1)" in page
     assert "Who &lt;b&gt;am&lt;/b&gt; I?" in page
     for expected in ("prefers-color-scheme: dark", "worst: edge error + cloud error", "notional", "stand-in", "<svg"):
@@ -186,12 +194,53 @@ def test_the_page_of_an_unfinished_run_without_a_cloud() -> None:
     assert "<svg" not in page
 
 
-def test_the_chart_marks_the_front() -> None:
+def test_the_charts_mark_the_front() -> None:
     dear = [found.model_copy(update={"cost_usd": 0.002}) if found.mode == "auto" else found for found in rows()]
-    chart = cost_accuracy(summarise(dear, MODES, environment()))
+    summary = summarise(dear, MODES, environment())
+    chart = cost_accuracy(summary)
     assert chart.count('class="front"') == len(MODES) - 1
     assert chart.count('class="dominated"') == 1
     assert chart.count('class="label"') == len(MODES)
+    timed = latency_accuracy(summary)
+    assert timed.count('class="front"') == len(MODES)
+    assert "median time" in timed
+
+
+def test_a_wide_range_of_costs_is_drawn_on_powers_of_ten_and_nothing_apart() -> None:
+    costs = {"edge_only": 0.0, "post_arbitration": 0.00001, "cloud_only": 0.05}
+    spread = [found.model_copy(update={"cost_usd": costs[found.mode]}) for found in rows() if found.mode in costs]
+    chart = cost_accuracy(summarise(spread, tuple(costs), environment()))
+    ticks = re.findall(r'class="tick middle" x="([\d.]+)"[^>]*>([^<]+)', chart)
+    assert ticks[0][1] == "$0"
+    assert {"$0.01", "$0.10", "$1.00", "$10.00"} <= {written for _, written in ticks}
+    places = [float(x) for x, _ in ticks]
+    assert places == sorted(places)
+    marks = [float(x) for x in re.findall(r'<circle[^>]*cx="([\d.]+)"', chart)]
+    assert all(52 <= x <= 640 for x in marks)
+    assert marks[0] < marks[1] < marks[2]
+
+
+def test_the_front_is_what_nobody_beats() -> None:
+    modes = {"cheap": (1.0, 0.5), "dear": (3.0, 0.9), "same": (1.0, 0.5), "worse": (3.0, 0.8), "worst": (4.0, 0.1)}
+    assert pareto(modes) == ["cheap", "dear", "same"]
+
+
+def test_a_large_page_says_what_it_leaves_out_and_shows_first_where_modes_differ(
+    summary: Summary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = drilldown(questions(), MODES, rows(), answers=12 * len(MODES))
+    shown = {each.question.id for _, group in found.groups for each in group}
+    assert (found.shown, found.questions, found.disputed, found.shown_disputed) == (12, 20, 10, 10)
+    assert {f"q{number}" for number in range(5, 15)} < shown
+    few = drilldown(questions(), MODES, rows(), answers=4 * len(MODES))
+    assert (few.shown, few.shown_disputed) == (4, 4)
+    whole = drilldown(questions(), MODES, rows())
+    assert whole.shown == whole.questions == 20
+    monkeypatch.setattr(report, "drilldown", lambda questions, modes, rows: drilldown(questions, modes, rows, 24))
+    page = report.render(summary, questions(), rows())
+    assert "Shown here: 4 of the 20 questions" in page
+    assert "records.jsonl" in page
+    assert page.count('<details class="question"') == 4
 
 
 def test_the_note_has_five_columns_and_knows_variants() -> None:
@@ -211,4 +260,9 @@ def test_figures_are_written_for_people() -> None:
     assert figures.percent_interval(Interval()) == "unknown"
     assert figures.operations(2.5e11) == "250 GFLOP"
     assert difference("cost_usd", -0.001) == "−$0.001"
-    assert difference("accuracy", 0.125) == "+12 points"
+    assert difference("accuracy", 0.125) == "+12.5 points"
+    assert figures.times(0.14, 0.12, 0.16) == "14 % (12 to 16 %) of"
+    assert figures.times(3.21, None, None) == "3.2 times"
+    assert figures.times(0.0123, 0.01, 0.02) == "1.2 % (1.0 to 2.0 %) of"
+    assert figures.seconds_range(0.2, 0.31) == "0.20–0.31 s"
+    assert figures.seconds_range(0.05, 0.31) == "50 ms–0.31 s"

@@ -16,9 +16,12 @@ def test_answers_that_were_improbable_count_for_more() -> None:
     assert found.mean == pytest.approx(4 / 6)
     assert found.unbiased == pytest.approx(4 / 3)
     assert found.effective == pytest.approx(36 / 20)
-    assert found.lo is not None
-    assert found.hi is not None
-    assert 0 <= found.lo <= found.mean <= found.hi <= 1
+    assert (found.lo, found.hi) == (None, None), "three answers say nothing of others"
+    many = estimate(logged * 20, 0)
+    assert many.mean == pytest.approx(4 / 6)
+    assert many.lo is not None
+    assert many.hi is not None
+    assert 0 <= many.lo < 4 / 6 < many.hi <= 1
 
 
 def test_of_no_matching_answer_nothing_is_estimated() -> None:
