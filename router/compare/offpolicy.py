@@ -29,7 +29,8 @@ class Logged:
 class Estimate(Value):
     """A self-normalised mean with its 95 % interval (delta method and bootstrap-t), from `matched` of `n` answers.
 
-    The ends are None where the answers are too few to say. `effective` is how many equally probable answers would tell as much (Kish, 1965). `unbiased` is the plain estimate.
+    The ends are None where the answers are too few to say. `effective` is how many equally probable answers would tell
+    as much (Kish, 1965). `unbiased` is the plain estimate.
     """
 
     n: int

@@ -84,8 +84,8 @@ def test_the_summary_has_the_keys_of_the_contract(summary: Summary) -> None:
     written = json.loads(summary.model_dump_json())
     assert set(written) == {"modes", "pairs", "groups", "strata", "environment"}
     assert set(written["modes"]["edge_only"]) == {
-        "n", "errors", "ungraded", "accuracy", "f1", "cost_usd", "latency_s", "first_kept_s", "cloud_calls_per_question",
-        "escalation_rate", "retraction_rate", "flops", "first_shown_s",
+        "n", "errors", "ungraded", "accuracy", "f1", "cost_usd", "latency_s", "first_kept_s", "first_shown_s",
+        "cloud_calls_per_question", "escalation_rate", "retraction_rate", "flops",
     }  # fmt: skip
     assert set(written["modes"]["edge_only"]["accuracy"]) == {"mean", "lo", "hi"}
     assert set(written["modes"]["edge_only"]["latency_s"]) == {
