@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from edgewise.types import Record
 
@@ -10,7 +12,8 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60)
 
 
 class Metrics:
-    def __init__(self) -> None:
+    def __init__(self, queued: Callable[[], int]) -> None:
+        """`queued` counts what waits for the record database."""
         self._registry = registry = CollectorRegistry()
         self._answers = Counter(
             "edgewise_answers", "Answers by mode, author and error", ("mode", "author", "error"), registry=registry
@@ -26,6 +29,9 @@ class Metrics:
             ("known",),
             registry=registry,
         )
+        Gauge(
+            "edgewise_records_queued", "Records and grades that wait on disk for their database", registry=registry
+        ).set_function(queued)
         self._total = Histogram(
             "edgewise_answer_seconds", "Time to the end of an answer", ("mode",), buckets=_SECONDS, registry=registry
         )

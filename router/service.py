@@ -45,7 +45,7 @@ from router.config import RouterSettings
 from router.desk import Desk, Outcome, Writer, step
 from router.explaining import Unasked, explained
 from router.fold import Fold, done
-from router.log import Log, now
+from router.log import Backlog, Log, ModeTally, now, parse_moment
 from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
 from router.metrics import Metrics
 from router.modes import MODES, edge_only, parse
@@ -103,7 +103,7 @@ class Router:
         self._admission = Admission(settings.max_concurrent)
         self._running: set[tuple[str, str]] = set()
         self._writing: set[asyncio.Task[None]] = set()
-        self.metrics = Metrics()
+        self.metrics = Metrics(queued=lambda: records.backlog.count)
         parse(settings.default_mode)
 
     async def ask(self, question: Question, origin: Origin = Origin()) -> AsyncGenerator[Event]:
@@ -310,13 +310,33 @@ class Router:
         return await self._log.of_request("", request_id)
 
     async def records(
-        self, *, limit: int = 20, before_record_id: str = "", mode: str = "", conversation_id: str = ""
+        self,
+        *,
+        limit: int = 20,
+        before_record_id: str = "",
+        mode: str = "",
+        conversation_id: str = "",
+        since: str = "",
     ) -> tuple[Record, ...]:
+        """Newest first; `since` a date or a time. A page may be short; only an empty one is the last."""
         if not 0 < limit <= 1000:
             raise InvalidInput(f"a page has 1 to 1000 records, not {limit}; page on with before_record_id")
         return await self._log.newest(
-            limit=limit, before_record_id=before_record_id, mode=mode, conversation_id=conversation_id
+            limit=limit,
+            before_record_id=before_record_id,
+            mode=mode,
+            conversation_id=conversation_id,
+            since=parse_moment(since),
         )
+
+    async def tally(self, since: str = "") -> tuple[ModeTally, ...]:
+        """What the answers of each mode cost and took since a date or a time, and how they were graded."""
+        return await self._log.tally(parse_moment(since))
+
+    @property
+    def backlog(self) -> Backlog:
+        """Records and grades that wait on disk for their database, and why."""
+        return self._log.backlog
 
     async def grade(self, grade: Grade) -> Grade:
         return await self._log.grade(grade)

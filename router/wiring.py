@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cloud.client import CloudClient, NoCloud
@@ -21,7 +21,7 @@ from edgewise.types import SideStatus
 from router.arbiter.arbiter import ARBITER, Arbiter, Models
 from router.child import Child
 from router.config import PrivacySettings, RouterSettings
-from router.log import Log
+from router.log import Keep, Log, Place, place_in
 from router.privacy import Policy
 from router.service import Router, edge_answers_for_itself
 
@@ -44,6 +44,11 @@ class Settings:
             settings.load(PrivacySettings),
         )
 
+    def apart(self) -> Settings:
+        """For a directory of its own, such as a comparison's: records stay in it, and all of them."""
+        own = {"records_url": "", "keep_days": None, "keep_records": None}
+        return replace(self, router=self.router.model_copy(update=own))
+
 
 @dataclass(frozen=True, slots=True)
 class Stack:
@@ -53,6 +58,7 @@ class Stack:
     edge: EdgeClient
     edge_ready: Ready
     policy: Policy
+    records: Place
 
 
 @asynccontextmanager
@@ -85,14 +91,18 @@ async def open_stack(
         stack.push_async_callback(edge.close)
         cloud = _cloud_client(chosen.cloud, sockets, started=cloud_child is not None)
         stack.push_async_callback(cloud.close)
-        records = await Log.open(f"sqlite:///{data_dir / 'records.db'}")
+        records = await Log.open(
+            place_in(data_dir, chosen.router),
+            backlog=data_dir / "backlog.jsonl",
+            keep=Keep(chosen.router.keep_days, chosen.router.keep_records),
+        )
         stack.push_async_callback(records.close)
         policy = Policy(chosen.privacy.unknown)
         ready = _ready(edge_child, edge) if edge_child else edge_answers_for_itself
         arbiter = Arbiter(await asyncio.to_thread(Models.open, data_dir / ARBITER), chosen.router)
         router = Router(edge, cloud, records, policy, chosen.router, arbiter=arbiter, edge_ready=ready)
         stack.push_async_callback(router.close)
-        yield Stack(router, edge, ready, policy)
+        yield Stack(router, edge, ready, policy, records.place)
 
 
 class ChildEdge(EdgeClient):

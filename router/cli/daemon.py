@@ -58,6 +58,7 @@ def up(
             ):
                 print(f"cloud: {daemon.cloud}", file=sys.stderr)
                 print(f"privacy: {daemon.privacy}", file=sys.stderr)
+                print(f"records: {stack.records.in_words}", file=sys.stderr)
                 if no_auth:
                     print("warning: no token is asked; every program here may ask", file=sys.stderr)
                 print(f"ready grpc={daemon.grpc} http={daemon.http}", flush=True)

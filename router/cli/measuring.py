@@ -103,7 +103,7 @@ async def _compare(
     store = data_directory(out / "data")
     try:
         with Ownership(store), console.status("starting the models") as status:
-            opened = open_stack(Settings.load(), store, embedded_cloud=embedded_cloud, corpora=info_docs)
+            opened = open_stack(Settings.load().apart(), store, embedded_cloud=embedded_cloud, corpora=info_docs)
             async with opened as stack:
                 status.update("ingesting the documents")
                 await _ingest(stack, docs)

@@ -8,6 +8,7 @@ from router.log.log import Log as Log
 from router.log.moments import now as now
 from router.log.moments import parse_moment as parse_moment
 from router.log.places import Place as Place
+from router.log.places import place_in as place_in
 from router.log.places import place_of as place_of
 from router.log.retention import Keep as Keep
 from router.log.tally import ModeTally as ModeTally

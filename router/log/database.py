@@ -5,7 +5,9 @@ Everything here blocks, and belongs on the log's thread.
 
 from __future__ import annotations
 
+import logging
 import os
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ from edgewise.wire import invalid
 from router.log.places import Place, tls_context
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 HEAD = "0002"
 """The newest file of `migrations/versions`."""
@@ -103,14 +106,12 @@ class Database:
     def _in_words(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
-            if _is_about_the_content(error):
-                raise Refused(f"the record database refused this ({_reason(error)}); {_next(self.place)}") from error
-            self._start_anew()
-            raise Gone(f"the record database failed ({_reason(error)}); {_next(self.place)}") from error
-        except OSError as error:  # pg8000 lets those of its socket through
-            self._start_anew()
-            raise Gone(f"the record database failed ({error}); {_next(self.place)}") from error
+        except (SQLAlchemyError, OSError) as error:  # pg8000 lets those of its socket through
+            kind = _kind(error)
+            if kind is not Refused:
+                self._start_anew()
+            did = "refused this" if kind is Refused else "failed"
+            raise kind(f"the record database {did} ({_reason(error)}); {_next(self.place)}") from error
         except ValidationError as error:
             raise NotReady(
                 f"the record database was written by another version of edgewise ({invalid(error).message}); "
@@ -124,7 +125,11 @@ def _engine(place: Place) -> sql.Engine:
         sql.event.listen(engine, "connect", _tune_sqlite)
         sql.event.listen(engine, "begin", _begin_sqlite)
         return engine
-    arguments: dict[str, object] = {"timeout": _TIMEOUT_S, "ssl_context": tls_context(place.tls)}
+    # Without any password pg8000 breaks where a server asks for one.
+    password = place.url.password or ""
+    arguments: dict[str, object] = {
+        "timeout": _TIMEOUT_S, "ssl_context": tls_context(place.tls), "password": password
+    }  # fmt: skip
     if place.socket:
         arguments["unix_sock"] = place.socket
     try:
@@ -162,11 +167,13 @@ def _upgrade(connection: sql.Connection) -> None:
     from alembic import command
     from alembic.config import Config
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of its plugins
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    log.info("the tables of the record database are of version %s now", HEAD)
 
 
 @contextmanager
@@ -205,19 +212,28 @@ def _begin_sqlite(connection: sql.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if for_upgrade else "BEGIN")
 
 
-def _reason(error: SQLAlchemyError) -> str:
-    """In one line. pg8000 raises the fields of the server's message, `M` being the text."""
+def _kind(error: SQLAlchemyError | OSError) -> type[NotReady]:
+    """What a fault means: this will not do, or the settings will not, or the database may be back later.
+
+    PostgreSQL says so with the class of its SQLSTATE (its manual, appendix A).
+    """
+    state = _fields(error).get("C", "")[:2]
+    if isinstance(error, IntegrityError | DataError) or state in {"22", "23"}:
+        return Refused
+    return NotReady if isinstance(error, ssl.SSLError) or state in {"28", "3D"} else Gone
+
+
+def _reason(error: SQLAlchemyError | OSError) -> str:
+    """In one line."""
     cause = getattr(error, "orig", None) or error
-    fields = cause.args[0] if cause.args else ""
-    text = str(fields.get("M", "")) if isinstance(fields, dict) else str(cause)
+    text = _fields(error).get("M") or str(cause)
     return next(iter(text.splitlines()), type(cause).__name__)
 
 
-def _is_about_the_content(error: SQLAlchemyError) -> bool:
-    """PostgreSQL says so with a SQLSTATE of class 22 (data exception) or 23 (integrity constraint violation)."""
+def _fields(error: SQLAlchemyError | OSError) -> dict[str, str]:
+    """Of a message of a PostgreSQL server, as pg8000 raises them: `C` is the SQLSTATE, `M` the text."""
     arguments = getattr(getattr(error, "orig", None), "args", ())
-    state = str(arguments[0].get("C", "")) if arguments and isinstance(arguments[0], dict) else ""
-    return isinstance(error, IntegrityError | DataError) or state[:2] in {"22", "23"}
+    return arguments[0] if arguments and isinstance(arguments[0], dict) else {}
 
 
 def _next(place: Place) -> str:

@@ -15,6 +15,8 @@ import sqlalchemy as sql
 from sqlalchemy.exc import ArgumentError
 
 from edgewise.errors import InvalidInput, NotReady
+from edgewise.place import read_secret
+from router.config import RouterSettings
 
 _POSTGRES = frozenset({"postgresql", "postgres", "postgresql+pg8000"})
 _OPTIONS = ("host", "sslmode", "sslrootcert")
@@ -47,10 +49,21 @@ class Place:
         return f"PostgreSQL, database {self.url.database} at {at}"
 
     @property
+    def in_words(self) -> str:
+        return self.name + (", on another machine: content of public records only" if self.elsewhere else "")
+
+    @property
     def file(self) -> Path | None:
         """The file of a SQLite database."""
         path = self.url.database if self.url.get_backend_name() == "sqlite" else None
         return Path(path) if path and not path.startswith((":memory:", "file:")) else None
+
+
+def place_in(data_dir: Path, settings: RouterSettings) -> Place:
+    """The database that the settings name; without, a file in the data directory."""
+    if not settings.records_url:
+        return place_of(f"sqlite:///{data_dir / 'records.db'}")
+    return place_of(settings.records_url, read_secret(settings.records_password_file, "router.records_password_file"))
 
 
 def place_of(url: str, password: str = "", environment: Mapping[str, str] | None = None) -> Place:

@@ -17,7 +17,7 @@ class ModeTally(Value):
     """What the answers of one mode cost and took, and how they were graded.
 
     `cost_usd` is their sum, None if that of any is unknown. Times are those of answers without an error; their
-    percentiles are of at most the newest 2,000 of a mode (nearest rank), None where there is none. `graded` counts
+    percentiles are of at most the newest 2,000 of a mode, None where there is none. `graded` counts
     records, and `mean_grade` is the mean over them, each with the mean of its own grades.
     """
 
@@ -62,7 +62,7 @@ def tally(connection: sql.Connection, since: str) -> tuple[ModeTally, ...]:
         times = connection.execute(
             sql.select(records.c.total_s, records.c.first_kept_s)
             .where(is_wanted, records.c.mode == row.mode, records.c.error == "")
-            .order_by(records.c.seq.desc())
+            .order_by(records.c.created_at.desc())
             .limit(_NEWEST)
         ).all()
         totals = sorted(time.total_s for time in times)
@@ -85,4 +85,9 @@ def tally(connection: sql.Connection, since: str) -> tuple[ModeTally, ...]:
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float | None:
-    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)] if ordered else None
+    """Linearly interpolated, as a comparison's are."""
+    if not ordered:
+        return None
+    place = share * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    return low + (high - low) * (place % 1)
