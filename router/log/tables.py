@@ -15,23 +15,22 @@ from router.meter import SideCall
 _ESCAPED = str.maketrans({"\\": "\\\\", "\0": "\\0"})
 
 
-class Words(sql.types.TypeDecorator[str]):
-    """Text that may hold anything. PostgreSQL has no character 0 in its texts, so there it is written as `\\0`."""
+class _Escaped(sql.types.TypeDecorator[str]):
+    """Text that may hold anything where a text cannot hold a character 0: that is written as `\\0`."""
 
     impl = sql.Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: sql.Dialect) -> str | None:
-        if value is None or dialect.name != "postgresql":
-            return value
-        return value.translate(_ESCAPED)
+    def process_bind_param(self, value: str | None, _: sql.Dialect) -> str | None:
+        return None if value is None else value.translate(_ESCAPED)
 
-    def process_result_value(self, value: str | None, dialect: sql.Dialect) -> str | None:
-        if value is None or dialect.name != "postgresql":
-            return value
+    def process_result_value(self, value: str | None, _: sql.Dialect) -> str | None:
+        if value is None:
+            return None
         return "\\".join(part.replace("\\0", "\0") for part in value.split("\\\\"))
 
 
+Words = sql.Text().with_variant(_Escaped(), "postgresql")
 TABLES = sql.MetaData()
 records = sql.Table(
     "records",

@@ -10,20 +10,23 @@ from router.log.backlog import Line
 from router.log.egress import Kept, grade_without_content, released
 from router.log.tables import call_rows, calls, grade_row, grades, record_row, records
 
+# Made once: SQLAlchemy takes as long to make one as to run it.
+_ADD_RECORD, _ADD_CALLS, _ADD_GRADE = records.insert(), calls.insert(), grades.insert()
+
 
 def put(connection: sql.Connection, line: Line, *, elsewhere: bool) -> None:
     """A line that is new. A database that is `elsewhere` gets what `egress` releases."""
     if line.record is not None:
         kept = released(line.record, line.calls) if elsewhere else Kept(line.record, line.calls, has_content=True)
-        connection.execute(records.insert(), record_row(kept.record, has_content=kept.has_content))
+        connection.execute(_ADD_RECORD, record_row(kept.record, has_content=kept.has_content))
         if kept.calls:
-            connection.execute(calls.insert(), call_rows(kept.record.record_id, kept.calls))
+            connection.execute(_ADD_CALLS, call_rows(kept.record.record_id, kept.calls))
     elif line.grade is not None:
         has_content = sql.select(records.c.has_content).where(records.c.record_id == line.grade.record_id)
         kept_grade = (
             line.grade if not elsewhere or connection.scalar(has_content) else grade_without_content(line.grade)
         )
-        connection.execute(grades.insert(), grade_row(kept_grade, line.grade_id))
+        connection.execute(_ADD_GRADE, grade_row(kept_grade, line.grade_id))
 
 
 def put_missing(connection: sql.Connection, lines: Sequence[Line], *, elsewhere: bool) -> tuple[Line, ...]:
