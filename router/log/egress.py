@@ -14,6 +14,18 @@ from pydantic import JsonValue
 from edgewise.types import Grade, Passage, Privacy, Record, Text
 from router.meter import SideCall
 
+# What may always leave. A field that is not named here does not.
+_OF_A_RECORD = {
+    "record_id", "request_id", "created_at", "app", "user_id", "conversation_id", "privacy", "mode_asked", "mode",
+    "author", "confidence", "grounding", "finish_reason", "usage", "cost_usd", "cost_basis", "flops", "queue_s",
+    "prompt_s", "first_shown_s", "first_kept_s", "total_s", "cloud_calls", "cloud_generates", "retractions", "degraded",
+    "error", "policy_version", "prompt_version", "model_hash", "propensity", "experiment", "arm", "shadow_of",
+}  # fmt: skip
+_OF_A_CALL = {
+    "side", "kind", "prompt_version", "model", "model_hash", "finish_reason", "tokens", "timings", "started_s",
+    "first_s", "ended_s", "cost_usd", "cost_basis", "flops", "error",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -42,12 +54,9 @@ def is_public(record: Record, calls: Sequence[SideCall]) -> bool:
 
 def without_content(record: Record) -> Record:
     """Nothing that a person, a document or a model wrote; ids, decisions, counts, times and money stay."""
-    return record.model_copy(
-        update={
-            "question": "",
-            "answer": "",
-            "reason": "",
-            "error_message": "",
+    return Record.model_validate(
+        {
+            **record.model_dump(include=_OF_A_RECORD),
             "steps": tuple(step.model_copy(update={"detail": ""}) for step in record.steps),
             "citations": tuple(map(_passage_without_content, record.citations)),
             "calls": ("",) * len(record.calls),  # a hash gives away a text that can be guessed
@@ -68,10 +77,8 @@ def _passage_without_content(passage: Passage) -> Passage:
 
 
 def _call_without_content(call: SideCall) -> SideCall:
-    """The likelihoods of its tokens go too: they tell a guessed text from another one."""
-    return call.model_copy(
-        update={"key": "", "request": "", "response": "", "logprobs": (), "entropies": (), "margins": ()}
-    )
+    """The likelihoods of its tokens stay here too: they tell a guessed text from another one."""
+    return SideCall.model_validate({**call.model_dump(include=_OF_A_CALL), "key": "", "request": ""})
 
 
 def _is_public_call(call: SideCall) -> bool:
