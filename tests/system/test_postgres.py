@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from tests.log_contract import LogContract
 from tests.log_subjects import Subject, caught_up, ids
 from tests.logs import record
 from tests.postgres import PASSWORD, USER, Server, give, server
+from tests.routers import until
+from tests.stack import edgewise, up
 
 pytestmark = pytest.mark.system
 
@@ -201,3 +204,33 @@ def test_a_certificate_that_is_none_is_named(running: Server, tmp_path: Path) ->
     for name in ("none.crt", "missing.crt"):
         url = f"postgresql://{USER}@db.example.org/x?sslrootcert={tmp_path / name}"
         assert name in refusal(place_of(url))
+
+
+# --- a daemon ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_daemon_answers_while_its_server_is_killed_and_started_again(subject: OnPostgres, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    settings = {
+        "EDGEWISE_ROUTER__RECORDS_URL": subject.server.url(subject.database),
+        "EDGEWISE_ROUTER__RECORDS_PASSWORD_FILE": str(tmp_path / "password"),
+    }
+    data_dir = tmp_path / "data"
+    with up(data_dir, settings=settings) as daemon:
+        assert edgewise("ask", "One?", "--mode", "edge_only", data_dir=data_dir).returncode == 0
+        with subject.gone():
+            done = edgewise("ask", "Two?", "--mode", "edge_only", "--json", data_dir=data_dir)
+            assert done.returncode == 0, done.stderr
+            assert edgewise("grade", json.loads(done.stdout)["record_id"], "up", data_dir=data_dir).returncode == 0
+            assert len((data_dir / "backlog.jsonl").read_text().splitlines()) == 2
+            failed = edgewise("log", data_dir=data_dir)
+            assert (failed.returncode, failed.stdout) == (1, "")
+            assert "check the server" in failed.stderr
+        asyncio.run(until(lambda: not (data_dir / "backlog.jsonl").exists()))
+        told = daemon.log.read_text()
+    assert "records: PostgreSQL" in told
+    assert PASSWORD not in told
+    assert not (data_dir / "records.db").exists()
+    done = edgewise("log", "--export", "jsonl", data_dir=data_dir, settings=settings)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(row["question"], row["grades_mean"]) for row in rows] == [("Two?", 1.0), ("One?", None)]
