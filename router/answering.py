@@ -25,7 +25,8 @@ from router.desk import Desk, Outcome, Writer, step
 from router.experiments.assignment import NO_SEAT, Seat
 from router.experiments.live import Experiments
 from router.fold import Fold, done
-from router.log import Log, stamped
+from router.log import Log
+from router.log.moments import written
 from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
 from router.modes import MODES, edge_only, parse
 from router.observer import Observers
@@ -230,7 +231,7 @@ class Answering:
         return Record(
             record_id=uuid.uuid4().hex,
             request_id=question.request_id,
-            created_at=stamped(request.asked_at),
+            created_at=written(request.asked_at),
             app=origin.app,
             user_id=question.user_id,
             conversation_id=question.conversation_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -112,6 +113,22 @@ class RouterSettings(Section):
     agent_steps: int = Field(default=5, ge=1, le=20, description="Tool calls that the agent may make for one question.")
     agent_s: float = Field(default=30, gt=0, le=600, description="Seconds after which the agent calls no further tool.")
     stop_grace_s: float = Field(default=10, ge=0, le=300, description="Time that running answers get when stopping.")
+
+    records_url: str = Field(
+        default="",
+        description="Where records are kept: postgresql://USER@HOST/DATABASE, or a sqlite:////PATH; empty is SQLite in "
+        "the data directory. A database on another machine gets the content of public records only, and TLS unless "
+        "?sslmode= says otherwise.",
+    )
+    records_password_file: Path | None = Field(
+        default=None, description="File with the password of that database; else PGPASSWORD in the environment."
+    )
+    keep_days: float | None = Field(
+        default=None, gt=0, le=36_500, description="Days after which a record is removed; without, never."
+    )
+    keep_records: int | None = Field(
+        default=None, ge=1, description="Records that are kept, the newest ones; without, all of them."
+    )
 
     @model_validator(mode="after")
     def _one_wish(self) -> Self:

@@ -20,8 +20,9 @@ from router.observer import grader_kind
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120)
 
-RUNNING, EDGE_RESTARTS, SENT, DROPPED = (
+RUNNING, RECORDS_QUEUED, EDGE_RESTARTS, SENT, DROPPED = (
     "edgewise_questions_running",
+    "edgewise_records_queued",
     "edgewise_edge_restarts",
     "edgewise_telemetry_sent",
     "edgewise_telemetry_dropped",
@@ -29,6 +30,7 @@ RUNNING, EDGE_RESTARTS, SENT, DROPPED = (
 # Read when Prometheus asks: family -> (what it is, its label).
 _WATCHED: dict[str, tuple[str, str]] = {
     RUNNING: ("Questions being answered now", ""),
+    RECORDS_QUEUED: ("Records and grades that wait on disk for their database", ""),
     EDGE_RESTARTS: ("Times that the edge node died and was started again", ""),
     SENT: ("Answers (traces) and grades that the telemetry collector has taken", "signal"),
     DROPPED: ("Answers (traces) and grades that it never got", "signal"),
@@ -186,7 +188,7 @@ class _Watched:
     def collect(self) -> Iterable[Metric]:
         for name, readings in self.readings.items():
             documentation, label = _WATCHED[name]
-            kind = GaugeMetricFamily if name == RUNNING else CounterMetricFamily
+            kind = GaugeMetricFamily if name in {RUNNING, RECORDS_QUEUED} else CounterMetricFamily
             family = kind(name, documentation, labels=[label] if label else [])
             for value, read in readings.items():
                 family.add_metric([value] if label else [], read())

@@ -42,6 +42,7 @@ class RouterServicer:
             before_record_id=request.before_record_id,
             mode=request.mode,
             conversation_id=request.conversation_id,
+            since=request.since,
         )
         page = router_pb2.ListRecordsResponse()
         for record in records:

@@ -20,9 +20,9 @@ from router.desk import Writer
 from router.experiments.live import Experiments
 from router.explaining import Unasked, explained
 from router.fold import again
-from router.log import Log
+from router.log import Backlog, Log, ModeTally, parse_moment
 from router.meter import Clock, Ledger, SideCall
-from router.metrics import RUNNING, Metrics
+from router.metrics import RECORDS_QUEUED, RUNNING, Metrics
 from router.modes import MODES, parse
 from router.observer import Observer, Observers
 from router.privacy import Policy
@@ -67,6 +67,7 @@ class Router:
         self._admission = Admission(settings.max_concurrent)
         self._running: set[tuple[str, str]] = set()
         self.metrics = Metrics()
+        self.metrics.watch(RECORDS_QUEUED, lambda: records.backlog.count)
         self.metrics.watch(RUNNING, lambda: self._admission.running)
         self.experiments = experiments or Experiments(None, records, policy)
         self._answering = Answering(
@@ -176,13 +177,33 @@ class Router:
         return await self._log.calls(record_id)
 
     async def records(
-        self, *, limit: int = 20, before_record_id: str = "", mode: str = "", conversation_id: str = ""
+        self,
+        *,
+        limit: int = 20,
+        before_record_id: str = "",
+        mode: str = "",
+        conversation_id: str = "",
+        since: str = "",
     ) -> tuple[Record, ...]:
+        """Newest first; `since` a date or a time. A page may be short; only an empty one is the last."""
         if not 0 < limit <= 1000:
             raise InvalidInput(f"a page has 1 to 1000 records, not {limit}; page on with before_record_id")
         return await self._log.newest(
-            limit=limit, before_record_id=before_record_id, mode=mode, conversation_id=conversation_id
+            limit=limit,
+            before_record_id=before_record_id,
+            mode=mode,
+            conversation_id=conversation_id,
+            since=parse_moment(since),
         )
+
+    async def tally(self, since: str = "") -> tuple[ModeTally, ...]:
+        """What the answers of each mode cost and took since a date or a time, and how they were graded."""
+        return await self._log.tally(parse_moment(since))
+
+    @property
+    def backlog(self) -> Backlog:
+        """Records and grades that wait on disk for their database, and why."""
+        return self._log.backlog
 
     async def grade(self, grade: Grade) -> Grade:
         record = await self._log.get(grade.record_id)

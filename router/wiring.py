@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from router.child import Child
 from router.compare.judge import Judge
 from router.config import PrivacySettings, RouterSettings
 from router.experiments.live import Experiments
-from router.log import Log
+from router.log import Keep, Log, Place, place_in
 from router.metrics import DROPPED, EDGE_RESTARTS, SENT, Metrics
 from router.privacy import Gated, Policy
 from router.service import Router, edge_answers_for_itself
@@ -54,6 +54,11 @@ class Settings:
             settings.load(TelemetrySettings),
         )
 
+    def apart(self) -> Settings:
+        """For a directory of its own, such as a comparison's: records stay in it, and all of them."""
+        own = {"records_url": "", "keep_days": None, "keep_records": None}
+        return replace(self, router=self.router.model_copy(update=own))
+
 
 @dataclass(frozen=True, slots=True)
 class Stack:
@@ -64,6 +69,7 @@ class Stack:
     cloud: CloudClient | NoCloud
     edge_ready: Ready
     policy: Policy
+    records: Place
     telemetry: Telemetry | None = None
 
     def judge(self, author: Author) -> Judge:
@@ -104,7 +110,11 @@ async def open_stack(
         stack.push_async_callback(edge.close)
         cloud = _cloud_client(chosen.cloud, sockets, started=cloud_child is not None)
         stack.push_async_callback(cloud.close)
-        records = await Log.open(f"sqlite:///{data_dir / 'records.db'}")
+        records = await Log.open(
+            place_in(data_dir, chosen.router),
+            backlog=data_dir / "backlog.jsonl",
+            keep=Keep(chosen.router.keep_days, chosen.router.keep_records),
+        )
         stack.push_async_callback(records.close)
         policy = Policy(chosen.privacy.unknown)
         ready = _ready(edge_child, edge) if edge_child else edge_answers_for_itself
@@ -124,7 +134,7 @@ async def open_stack(
         )
         stack.push_async_callback(router.close)
         _watch(router.metrics, edge_child, telemetry)
-        yield Stack(router, edge, cloud, ready, policy, telemetry)
+        yield Stack(router, edge, cloud, ready, policy, records.place, telemetry)
 
 
 def _telemetry(chosen: TelemetrySettings) -> Telemetry | None:

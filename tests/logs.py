@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from edgewise.types import Grade, Grounding, Record
-from router.log import Log
+from router.log import Log, now
 from router.meter import SideCall
+
+
+def record(name: str, **given: object) -> Record:
+    return Record.model_validate(
+        {"record_id": name, "question": "why?", "answer": "so", "mode": "agent", "created_at": now(), **given}
+    )
+
+
+def call(key: str, **given: object) -> SideCall:
+    known = {"key": key, "side": "edge", "kind": "score", "request": "{}", "started_s": 0.0, "ended_s": 1.0}
+    return SideCall.model_validate({**known, **given})
 
 
 async def answered(log: Log, name: str, question: str, author: str, *grades: float, **given: object) -> None:

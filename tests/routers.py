@@ -147,11 +147,16 @@ async def place(
     way: Way = "in process",
     unknown: Literal["allow", "hold"] = "allow",
     observers: Sequence[Observer] = (),
+    records_wait: bool = False,
 ) -> AsyncIterator[Place]:
-    """A router that keeps its records in a directory. Nothing in it may take longer than 20 seconds."""
+    """A router that keeps its records in a directory. Nothing in it may take longer than 20 seconds.
+
+    If `records_wait`, they do so on disk while the database fails.
+    """
     async with AsyncExitStack() as exits:
         await exits.enter_async_context(asyncio.timeout(20))
-        records = await Log.open(log_url(directory))
+        backlog = directory / "backlog.jsonl" if records_wait else None
+        records = await Log.open(log_url(directory), backlog=backlog, retry_s=0.05)
         exits.push_async_callback(records.close)
         policy, arbiter = Policy(unknown), an_arbiter(settings)
         experiments = await Experiments.open(directory / "experiments", records, policy)

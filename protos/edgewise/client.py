@@ -157,11 +157,20 @@ class Client:
         return tuple(unpack(mode, ModeInfo) for mode in reply.modes)
 
     async def records(
-        self, *, limit: int = 20, before_record_id: str = "", mode: str = "", conversation_id: str = ""
+        self,
+        *,
+        limit: int = 20,
+        before_record_id: str = "",
+        mode: str = "",
+        conversation_id: str = "",
+        since: str = "",
     ) -> tuple[Record, ...]:
-        """The newest records first; page on with `before_record_id`."""
+        """The newest records first; page on with `before_record_id` until a page is empty (one may be short).
+
+        `since` is a date or a time, in the daemon's time zone unless it names one.
+        """
         request = router_pb2.ListRecordsRequest(
-            limit=limit, before_record_id=before_record_id, mode=mode, conversation_id=conversation_id
+            limit=limit, before_record_id=before_record_id, mode=mode, conversation_id=conversation_id, since=since
         )
         reply = await self._unary(self._router.ListRecords, request)
         return tuple(unpack(record, Record) for record in reply.records)

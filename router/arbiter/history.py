@@ -53,7 +53,8 @@ async def _graded(log: Log) -> AsyncGenerator[Record]:
     before = ""
     while page := await log.newest(limit=_PAGE, before_record_id=before):
         for record in page:
-            if record.grades and not record.error and record.grounding is Grounding.OWN_KNOWLEDGE:
+            # A log on another machine has no questions of records that are not public.
+            if record.question and record.grades and not record.error and record.grounding is Grounding.OWN_KNOWLEDGE:
                 yield record
         before = page[-1].record_id
 

@@ -61,6 +61,7 @@ def up(
                 if stack.telemetry is not None:
                     print(f"telemetry: {stack.telemetry}", file=sys.stderr)
                 print(f"page: {daemon.http}/ (`edgewise status --page` prints it with its token)", file=sys.stderr)
+                print(f"records: {stack.records.in_words}", file=sys.stderr)
                 if no_auth:
                     print("warning: no token is asked; every program here may ask", file=sys.stderr)
                 print(f"ready grpc={daemon.grpc} http={daemon.http}", flush=True)

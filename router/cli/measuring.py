@@ -145,7 +145,7 @@ async def _compare(wanted: _Wanted) -> None:
     try:
         with Ownership(store), console.status("starting the models") as status:
             opened = open_stack(
-                settings, store, embedded_cloud=wanted.embedded_cloud, corpora=wanted.info_docs
+                settings.apart(), store, embedded_cloud=wanted.embedded_cloud, corpora=wanted.info_docs
             )  # fmt: skip
             async with opened as stack:
                 status.update("ingesting the documents")

@@ -3,39 +3,129 @@
 from __future__ import annotations
 
 import getpass
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import ExitStack, aclosing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from textwrap import shorten
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from edgewise import exits
+from edgewise.errors import InvalidInput
 from router.cli.local import AsJson, DataDir, as_given, client, data_directory
 
 if TYPE_CHECKING:
+    from edgewise.client import Client
     from edgewise.types import Grade, Record
+
+Format = Literal["parquet", "jsonl"]
+
+_SHOWN = 20
+_PAGE = 200
 
 
 def log(
     record_id: Annotated[str, typer.Argument(help="Show this record whole; else the newest ones.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many records.")] = 20,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="How many records, the newest ones; else 20, of an export all.")
+    ] = None,
     mode: Annotated[str, typer.Option(help="Only records of this mode.")] = "",
+    since: Annotated[str, typer.Option(help="Only records from this date or time on, such as 2026-11-30.")] = "",
+    export: Annotated[Format | None, typer.Option(help="Write a table for other programs, a row a record.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file of an export; else standard output.")] = None,
+    without_content: Annotated[
+        bool, typer.Option("--without-content", help="Export no words: ids, decisions, counts, times and money only.")
+    ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Show what was asked, who answered, what it cost and how it was graded."""
-
-    async def work() -> tuple[Record, ...]:
-        async with client(data_directory(data_dir), records_only=True) as edgewise:
-            return (await edgewise.record(record_id),) if record_id else await edgewise.records(limit=limit, mode=mode)
-
-    records = exits.run(work())
-    if as_json or record_id:
-        import json
-
-        shown = [record.model_dump(mode="json") for record in records]
-        print(json.dumps(shown[0] if record_id else shown, ensure_ascii=False, indent=2))
+    if export is None and (out or without_content):
+        raise InvalidInput("--out and --without-content are of an export; add --export jsonl or --export parquet")
+    if export is not None and (record_id or as_json):
+        raise InvalidInput("an export has many records and a format of its own; leave the record and --json out")
+    place = data_directory(data_dir)
+    if record_id:
+        _print_json(exits.run(_one(place, record_id)).model_dump(mode="json"))
+    elif export is not None:
+        exits.run(_export(place, Wanted(limit, mode, since), export, out, with_content=not without_content))
+    elif as_json:
+        records = exits.run(_newest(place, Wanted(limit or _SHOWN, mode, since)))
+        _print_json([record.model_dump(mode="json") for record in records])
     else:
-        _print(records)
+        _print(exits.run(_newest(place, Wanted(limit or _SHOWN, mode, since))))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records, newest first; no limit means all."""
+
+    limit: int | None
+    mode: str
+    since: str
+
+
+async def _one(data_dir: Path, record_id: str) -> Record:
+    async with client(data_dir, records_only=True) as edgewise:
+        return await edgewise.record(record_id)
+
+
+async def _newest(data_dir: Path, wanted: Wanted) -> tuple[Record, ...]:
+    async with client(data_dir, records_only=True) as edgewise:
+        return tuple([record async for page in _pages(edgewise, wanted) for record in page])
+
+
+async def _pages(edgewise: Client, wanted: Wanted) -> AsyncGenerator[tuple[Record, ...]]:
+    """As many as are wanted, or as there are: the end is an empty page."""
+    from router.log import parse_moment
+
+    since, left, before = parse_moment(wanted.since), wanted.limit, ""
+    while left is None or left > 0:
+        limit = _PAGE if left is None else min(left, _PAGE)
+        page = await edgewise.records(limit=limit, mode=wanted.mode, since=since, before_record_id=before)
+        if not page:
+            return
+        yield page
+        left, before = None if left is None else left - len(page), page[-1].record_id
+
+
+async def _export(data_dir: Path, wanted: Wanted, file_format: Format, out: Path | None, *, with_content: bool) -> None:
+    """A page at a time, so that the size of the log does not matter."""
+    from router.log.export import columns, json_lines, opened, row_of
+
+    names = columns(with_content=with_content)
+    if out is None and file_format == "parquet":
+        raise InvalidInput("Parquet is no text; say where it goes with --out FILE")
+    with ExitStack() as stack:
+        sink = stack.enter_context(opened(out, file_format, names)) if out else json_lines(sys.stdout.write, names)
+        advance = stack.enter_context(_counting()) if out else None
+        async with client(data_dir, records_only=True) as edgewise, aclosing(_pages(edgewise, wanted)) as pages:
+            async for page in pages:
+                sink([row_of(record, with_content=with_content) for record in page])
+                if advance is not None:
+                    advance(len(page))
+
+
+@contextmanager
+def _counting() -> Iterator[Callable[[int], None]]:
+    """How many records were written so far, on standard error; how many there are is not known before."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,} records"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda count: progress.advance(task, count)
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def grade(

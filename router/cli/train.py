@@ -76,18 +76,20 @@ class _Learned:
 
 
 async def _given(labels: Sequence[Path] | None, directory: Path, needed: Sequence[str], *, from_log: bool) -> Labels:
+    from edgewise import settings
     from router.arbiter.history import answers_of, gains_of
     from router.arbiter.labels import FOR_GAIN, read_labels
-    from router.log import Log
+    from router.config import RouterSettings
+    from router.log import Log, place_in
 
     if bool(labels) == from_log:
         raise InvalidInput("say what to learn from: --labels FILE, or --from-log")
     if labels:
         return read_labels(labels, needed)
-    records = directory / "records.db"
-    if not records.exists():
+    records = place_in(directory, settings.load(RouterSettings))
+    if records.file and not records.file.exists():
         raise InvalidInput(f"{directory} has no records yet; ask something and grade it (edgewise grade), then train")
-    log = await Log.open(f"sqlite:///{records}")
+    log = await Log.open(records)
     try:
         return await (gains_of(log) if needed == FOR_GAIN else answers_of(log))
     finally:

@@ -13,9 +13,9 @@ import pytest
 
 from cloud.client import NoCloud
 from edgewise.errors import CloudUnavailable, EdgeUnavailable, EdgewiseError, Internal, NotReady
-from edgewise.types import Event
+from edgewise.types import Event, Grade
 from router.config import RouterSettings
-from router.log import Log
+from router.log import Backlog, Log
 from router.privacy import Policy
 from router.service import Router
 from tests.routers import (
@@ -47,9 +47,11 @@ def tried(
     settings: RouterSettings = RouterSettings(gain_threshold=1),
     *,
     way: Way = "in process",
+    records_wait: bool = False,
 ) -> None:
     async def main() -> None:
-        async with place(directory, edge or an_edge(), cloud or a_cloud(), settings, way=way) as opened:
+        sides = edge or an_edge(), cloud or a_cloud()
+        async with place(directory, *sides, settings, way=way, records_wait=records_wait) as opened:
             await work(opened)
 
     asyncio.run(main())
@@ -185,6 +187,36 @@ def test_an_answer_that_cannot_be_recorded_is_an_error_until_the_database_works_
         assert len(await place.records()) == 1
 
     tried(tmp_path, work, way=way)
+
+
+@pytest.mark.parametrize("way", ["in process", "over gRPC"])
+def test_questions_are_answered_without_the_database_and_their_records_written_later(tmp_path: Path, way: Way) -> None:
+    async def work(place: Place) -> None:
+        before = (await place.ask(question("edge_only", conversation_id="c"))).done.record_id
+        with sqlite3.connect(tmp_path / "records.db") as connection:
+            connection.execute("ALTER TABLE records RENAME TO lost")
+            first = await place.ask(question("edge_only", request_id="1"))
+            again = await place.ask(question("edge_only", request_id="1"))
+            assert (again.done.record_id, again.text) == (first.done.record_id, first.text)
+            graded = await place.door.grade(Grade(record_id=first.done.record_id, grader="me", score=1))
+            assert (await place.record(first.done.record_id)).grades == (graded,)
+            with pytest.raises(NotReady, match="cannot be continued now"):
+                await place.ask(question("edge_only", conversation_id="c"))
+            assert place.router.backlog.count == 3
+            assert "record database failed" in place.router.backlog.reason
+            assert b"edgewise_records_queued 3.0" in place.router.metrics.text()
+            connection.execute("ALTER TABLE lost RENAME TO records")
+        connection.close()
+        await until(lambda: place.router.backlog == Backlog())
+        failed, written, oldest = await place.records()
+        assert failed.error == "FAILED_PRECONDITION"
+        assert (written.record_id, oldest.record_id) == (first.done.record_id, before)
+        assert written.grades == (graded,)
+        [mode] = await place.router.tally()
+        assert (mode.mode, mode.n, mode.errors, mode.graded) == ("edge_only", 3, 1, 1)
+        assert b"edgewise_records_queued 0.0" in place.router.metrics.text()
+
+    tried(tmp_path, work, way=way, records_wait=True)
 
 
 def test_a_database_that_another_program_holds_for_a_moment_is_waited_for(tmp_path: Path) -> None:

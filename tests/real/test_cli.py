@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from edgewise.types import Record
 from tests.stack import (
@@ -139,6 +140,19 @@ def test_a_record_is_shown_and_graded(daemon: Daemon) -> None:
         rf"^{key}  cloud_only · cloud · .* · graded 0\.75\n  {re.escape(PARIS)}$", done.stdout, re.MULTILINE
     )
     assert "edge_only" not in done.stdout
+
+
+def test_records_are_exported_from_a_running_daemon(daemon: Daemon, tmp_path: Path) -> None:
+    edgewise("ask", PARIS, "--mode", "edge_only", data_dir=daemon.data_dir)
+    done = edgewise("log", "--export", "jsonl", "--limit", "1", data_dir=daemon.data_dir)
+    assert done.returncode == 0, done.stderr
+    row, record = json.loads(done.stdout), newest(daemon)
+    assert (row["record_id"], row["answer"], row["total_s"]) == (record.record_id, record.answer, record.total_s)
+    out = tmp_path / "records.parquet"
+    done = edgewise("log", "--export", "parquet", "--out", out, "--mode", "edge_only", data_dir=daemon.data_dir)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert parquet.read_table(out, columns=["record_id"]).to_pylist()[0] == {"record_id": record.record_id}
+    assert edgewise("log", "--since", "9999-01-01", data_dir=daemon.data_dir).stdout.startswith("no records")
 
 
 # --- chat -------------------------------------------------------------------------------------------------------------

@@ -1,172 +1,146 @@
-"""Records, side calls and grades on a real SQLite file."""
+"""The log on a real SQLite file: what holds of every log, and what is of SQLite alone."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
-from edgewise.errors import InvalidInput, NotFound, NotReady
-from edgewise.types import Grade, Grounding, Privacy, Record, Step, Tokens, Usage
-from router.log import Log, now, parse_grade
-from router.meter import SideCall
+from edgewise.errors import InvalidInput, NotReady
+from edgewise.types import Grade
+from router.log import Backlog, Keep, Log, parse_grade, parse_moment, place_of
+from tests.log_contract import LogContract
+from tests.log_subjects import Subject, caught_up, ids
+from tests.logs import call, record
 from tests.routers import log_url
-from tests.sides import passage
 
 
-def record(name: str, **given: object) -> Record:
-    return Record.model_validate(
-        {"record_id": name, "question": "why?", "answer": "so", "mode": "agent", "created_at": now(), **given}
-    )
+class OnSqlite(Subject):
+    def __init__(self, directory: Path) -> None:
+        super().__init__(place_of(log_url(directory)), directory)
+        self.file = directory / "records.db"
+
+    @contextmanager
+    def gone(self) -> Iterator[None]:
+        self.run("ALTER TABLE records RENAME TO lost")
+        yield
+        self.run("ALTER TABLE lost RENAME TO records")
+
+    def run(self, *statements: str) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(self.file)) as connection, connection:
+            return [row for statement in statements for row in connection.execute(statement)]
 
 
-def call(key: str) -> SideCall:
-    return SideCall(key=key, side="edge", kind="score", request="{}", logprobs=(-0.5,), started_s=0.0, ended_s=1.0)
+@pytest.fixture
+def subject(tmp_path: Path) -> OnSqlite:
+    return OnSqlite(tmp_path)
 
 
-def with_log(directory: Path, work: Callable[[Log], Awaitable[None]]) -> None:
-    async def main() -> None:
-        log = await Log.open(log_url(directory))
-        try:
-            await work(log)
-        finally:
-            await log.close()
-
-    asyncio.run(main())
+class TestOnSqlite(LogContract):
+    """All that holds of every log."""
 
 
-def test_a_record_comes_back_as_it_was_even_after_reopening(tmp_path: Path) -> None:
-    full = record(
-        "r", answer="«ünï» 日本\n\0", confidence=0.0, cost_usd=None, first_kept_s=0.0, author="cloud",
-        privacy=Privacy.PRIVATE, grounding=Grounding.ABSTAINED, usage=Usage(edge=Tokens(prompt_tokens=3)),
-        steps=(Step(id="s", name="judge", numbers={"trust": 0.5}),), citations=(passage("a fact"),), calls=("k", "l"),
-    )  # fmt: skip
-
-    async def write(log: Log) -> None:
-        await log.write(full, (call("k"), call("l")))
-
-    async def read(log: Log) -> None:
-        assert await log.get("r") == full
-        assert await log.calls("r") == (call("k"), call("l"))
-        assert await log.calls("unknown") == ()
-
-    with_log(tmp_path, write)
-    with_log(tmp_path, read)
+# --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_record_is_not_found(tmp_path: Path) -> None:
+def test_a_file_that_is_deleted_meanwhile_is_made_anew_and_nothing_is_lost_in_it(subject: OnSqlite) -> None:
     async def work(log: Log) -> None:
-        for look in (log.get("x" * 5000), log.newest(limit=5, before_record_id="x" * 5000)):
-            with pytest.raises(NotFound) as caught:
-                await look
-            assert len(caught.value.message) < 300
-        with pytest.raises(NotFound):
-            await log.grade(Grade(record_id="x", grader="me", score=1))
-
-    with_log(tmp_path, work)
-
-
-def test_pages_go_backwards_without_gap_or_repetition(tmp_path: Path) -> None:
-    async def work(log: Log) -> None:
-        names = [f"r{place}" for place in range(7)]
-        for name in names:
-            await log.write(record(name), ())
-        seen: list[str] = []
-        while page := await log.newest(limit=3, before_record_id=seen[-1] if seen else ""):
-            seen += [found.record_id for found in page]
-        assert seen == names[::-1]
-
-    with_log(tmp_path, work)
-
-
-def test_pages_can_be_of_one_mode_or_conversation(tmp_path: Path) -> None:
-    async def work(log: Log) -> None:
-        await log.write(record("a", mode="agent", conversation_id="c"), ())
-        await log.write(record("b", mode="auto", conversation_id="c"), ())
-        await log.write(record("d", mode="agent"), ())
-        assert [found.record_id for found in await log.newest(limit=9, mode="agent")] == ["d", "a"]
-        assert [found.record_id for found in await log.newest(limit=9, conversation_id="c")] == ["b", "a"]
-        assert [found.record_id for found in await log.newest(limit=9, mode="auto", conversation_id="c")] == ["b"]
-
-    with_log(tmp_path, work)
-
-
-def test_a_conversation_is_its_answers_in_order_with_their_labels(tmp_path: Path) -> None:
-    async def work(log: Log) -> None:
-        talk = {"conversation_id": "c", "app": "chat"}
-        await log.write(record("a", question="q1", answer="a1", **talk), ())
-        await log.write(record("b", question="q2", answer="", error="UNAVAILABLE", **talk), ())
-        await log.write(record("d", question="q3", answer="a3", privacy=Privacy.PRIVATE, **talk), ())
-        await log.write(record("e", question="q4", conversation_id="c", app="another app"), ())
-        turns = await log.turns("chat", "c")
-        assert [(turn.role, turn.text.value, turn.text.label) for turn in turns] == [
-            ("user", "q1", Privacy.UNKNOWN),
-            ("assistant", "a1", Privacy.UNKNOWN),
-            ("user", "q3", Privacy.PRIVATE),
-            ("assistant", "a3", Privacy.PRIVATE),
-        ]
-        assert await log.turns("chat", "another") == ()
-
-    with_log(tmp_path, work)
-
-
-def test_a_request_is_found_by_its_app_and_id_the_newest_first(tmp_path: Path) -> None:
-    async def work(log: Log) -> None:
-        await log.write(record("a", request_id="1", app="one"), ())
-        await log.write(record("b", request_id="1", app="one"), ())
-        await log.write(record("c", request_id="1", app="two"), ())
-        found = await log.of_request("one", "1")
-        assert found is not None
-        assert found.record_id == "b"
-        assert await log.of_request("three", "1") is None
-
-    with_log(tmp_path, work)
-
-
-def test_every_grade_is_kept_with_its_record(tmp_path: Path) -> None:
-    async def work(log: Log) -> None:
+        await log.write(record("before"), ())
+        subject.file.unlink()
         await log.write(record("a"), ())
-        await log.write(record("b"), ())
-        given = [Grade(record_id="a", grader=grader, score=score) for grader, score in (("me", 0.0), ("me", 1.0))]
-        kept = [await log.grade(grade) for grade in given]
-        assert all(grade.created_at for grade in kept)
-        assert (await log.get("a")).grades == tuple(kept)
-        newest = await log.newest(limit=9)
-        assert [len(found.grades) for found in newest] == [0, 2]
+        assert log.backlog.count == 1
+        assert "moved or deleted" in log.backlog.reason
+        await caught_up(log)
+        assert await ids(log) == ["a"]
+        assert subject.file.stat().st_mode & 0o777 == 0o600
+        assert subject.run("SELECT record_id FROM records") == [("a",)]
 
-    with_log(tmp_path, work)
+    subject.with_log(work)
 
 
-def test_a_record_id_is_written_once(tmp_path: Path) -> None:
+def test_a_file_that_another_program_never_lets_go_of_keeps_nobody_waiting_twice(subject: OnSqlite) -> None:
     async def work(log: Log) -> None:
-        await log.write(record("a"), ())
-        with pytest.raises(NotReady):
-            await log.write(record("a"), (call("k"),))
-        assert await log.calls("a") == ()  # the failed write left nothing behind
+        await log.write(record("before"), ())
+        with closing(sqlite3.connect(subject.file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for place in range(20):
+                await log.write(record(f"r{place}"), ())
+            assert log.backlog.count == 20
+            assert "locked" in log.backlog.reason
+            assert len(await log.newest(limit=100)) == 21  # reading goes on
+            other.execute("COMMIT")
+        await caught_up(log)
+        assert await ids(log) == [f"r{place}" for place in reversed(range(20))] + ["before"]
 
-    with_log(tmp_path, work)
+    subject.with_log(work)
 
 
-def test_concurrent_writes_all_arrive(tmp_path: Path) -> None:
+def test_a_line_that_the_database_refuses_holds_nothing_up(subject: OnSqlite, caplog: pytest.LogCaptureFixture) -> None:
     async def work(log: Log) -> None:
-        await asyncio.gather(*(log.write(record(f"r{place}"), (call("k"),)) for place in range(50)))
-        assert len(await log.newest(limit=100)) == 50
+        await log.write(record("before"), ())
+        subject.run(
+            "CREATE TRIGGER picky BEFORE INSERT ON records WHEN NEW.record_id = 'bad' "
+            "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+        )
+        with subject.gone():
+            for name in ("a", "bad", "b"):
+                await log.write(record(name), ())
+        await caught_up(log)
+        assert await ids(log) == ["b", "a", "before"]
+        assert '"bad"' in (subject.directory / "backlog.bad.jsonl").read_text()
+        assert "not this one" in caplog.text
 
-    with_log(tmp_path, work)
+    subject.with_log(work)
+
+
+def test_a_file_of_what_waits_that_somebody_deletes_is_missed_and_the_next_record_waits(
+    subject: OnSqlite, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(log: Log) -> None:
+        await log.write(record("before"), ())
+        with subject.gone():
+            await log.write(record("lost"), ())
+            subject.backlog.unlink()
+            await log.write(record("a"), ())
+        await caught_up(log)
+        assert await ids(log) == ["a", "before"]
+        assert "changed by another program" in caplog.text
+
+    subject.with_log(work)
+
+
+def test_what_was_removed_is_gone_from_the_disk(subject: OnSqlite) -> None:
+    secret = "a very secret question"
+
+    async def work(log: Log) -> None:
+        await log.write(record("old", question=secret), (call("k", request=secret),))
+        await log.grade(Grade(record_id="old", grader="g", score=1, comment=secret))
+        await log.write(record("new"), ())
+        assert await log.expire() == 1
+        left = [path for path in subject.directory.iterdir() if secret.encode() in path.read_bytes()]
+        assert left == []
+
+    subject.with_log(work, keep=Keep(records=1))
+
+
+def test_a_file_that_cannot_be_opened_is_refused_although_something_could_wait(subject: OnSqlite) -> None:
+    subject.file.write_bytes(b"this is no database, whatever its name says" * 100)
+
+    async def work(_: Log) -> None:
+        raise AssertionError
+
+    with pytest.raises(NotReady, match="not a database"):
+        subject.with_log(work)
 
 
 def refusal(url: str) -> str:
     with pytest.raises(NotReady) as caught:
         asyncio.run(Log.open(url))
     return caught.value.message
-
-
-def test_a_corrupt_database_is_refused_in_words(tmp_path: Path) -> None:
-    (tmp_path / "records.db").write_bytes(b"this is no database, whatever its name says" * 100)
-    assert "not a database" in refusal(log_url(tmp_path))
 
 
 def test_a_missing_directory_is_refused_in_words(tmp_path: Path) -> None:
@@ -178,16 +152,19 @@ def test_a_database_that_may_not_be_written_is_refused_in_words(tmp_path: Path) 
     assert "readonly" in refusal(f"sqlite:///file:{tmp_path / 'records.db'}?mode=ro&uri=true")
 
 
-def test_a_record_of_another_version_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_record_of_another_version_is_refused_in_words(subject: OnSqlite) -> None:
     async def work(log: Log) -> None:
-        await log.write(record("a"), ())
-        with sqlite3.connect(tmp_path / "records.db") as connection:
-            connection.execute("""UPDATE records SET value = '{"record_id": "a", "of_tomorrow": 1}'""")
-        connection.close()
-        with pytest.raises(NotReady, match="of_tomorrow"):
-            await log.get("a")
+        await log.write(record("a", request_id="1"), ())
+        subject.run("""UPDATE records SET value = '{"record_id": "a", "of_tomorrow": 1}'""")
+        for look in (log.get("a"), log.of_request("", "1"), log.newest(limit=1)):
+            with pytest.raises(NotReady, match="of_tomorrow"):
+                await look
+        assert log.backlog == Backlog()
 
-    with_log(tmp_path, work)
+    subject.with_log(work)
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("word", "score"), [("up", 1.0), ("down", 0.0), ("0.25", 0.25), ("1", 1.0)])
@@ -199,4 +176,18 @@ def test_a_grade_in_words(word: str, score: float) -> None:
 def test_what_is_no_grade(word: str) -> None:
     with pytest.raises(InvalidInput, match="from 0 to 1") as caught:
         parse_grade(word)
+    assert len(caught.value.message) < 200
+
+
+def test_moments_are_utc_in_milliseconds() -> None:
+    assert parse_moment("") == ""
+    assert parse_moment("2026-11-30T18:00:00+01:00") == "2026-11-30T17:00:00.000+00:00"
+    assert parse_moment("2026-11-30T17:00:00.0009Z") == "2026-11-30T17:00:00.000+00:00"
+    assert len(parse_moment("2026-11-30")) == len("2026-11-30T17:00:00.000+00:00")
+
+
+@pytest.mark.parametrize("word", ["yesterday", "30.11.2026", "2026-13-01", "0001-01-01T00:00:00+14:00", "x" * 5000])
+def test_what_is_no_moment(word: str) -> None:
+    with pytest.raises(InvalidInput, match="is no date; write 2026-11-30") as caught:
+        parse_moment(word)
     assert len(caught.value.message) < 200

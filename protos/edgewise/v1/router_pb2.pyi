@@ -328,16 +328,18 @@ class Record(_message.Message):
     def __init__(self, record_id: _Optional[str] = ..., request_id: _Optional[str] = ..., created_at: _Optional[str] = ..., app: _Optional[str] = ..., user_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., question: _Optional[str] = ..., answer: _Optional[str] = ..., privacy: _Optional[_Union[_types_pb2.Privacy, str]] = ..., mode_asked: _Optional[str] = ..., mode: _Optional[str] = ..., author: _Optional[str] = ..., confidence: _Optional[float] = ..., grounding: _Optional[_Union[_types_pb2.Grounding, str]] = ..., finish_reason: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[_types_pb2.CostBasis, str]] = ..., flops: _Optional[float] = ..., queue_s: _Optional[float] = ..., prompt_s: _Optional[float] = ..., first_shown_s: _Optional[float] = ..., first_kept_s: _Optional[float] = ..., total_s: _Optional[float] = ..., cloud_calls: _Optional[int] = ..., cloud_generates: _Optional[int] = ..., retractions: _Optional[int] = ..., degraded: bool = ..., reason: _Optional[str] = ..., error: _Optional[str] = ..., error_message: _Optional[str] = ..., steps: _Optional[_Iterable[_Union[Step, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[_types_pb2.Passage, _Mapping]]] = ..., calls: _Optional[_Iterable[str]] = ..., policy_version: _Optional[str] = ..., prompt_version: _Optional[str] = ..., model_hash: _Optional[str] = ..., propensity: _Optional[float] = ..., experiment: _Optional[str] = ..., arm: _Optional[str] = ..., shadow_of: _Optional[str] = ..., grades: _Optional[_Iterable[_Union[Grade, _Mapping]]] = ...) -> None: ...
 
 class ListRecordsRequest(_message.Message):
-    __slots__ = ("limit", "before_record_id", "mode", "conversation_id")
+    __slots__ = ("limit", "before_record_id", "mode", "conversation_id", "since")
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     BEFORE_RECORD_ID_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
     limit: int
     before_record_id: str
     mode: str
     conversation_id: str
-    def __init__(self, limit: _Optional[int] = ..., before_record_id: _Optional[str] = ..., mode: _Optional[str] = ..., conversation_id: _Optional[str] = ...) -> None: ...
+    since: str
+    def __init__(self, limit: _Optional[int] = ..., before_record_id: _Optional[str] = ..., mode: _Optional[str] = ..., conversation_id: _Optional[str] = ..., since: _Optional[str] = ...) -> None: ...
 
 class ListRecordsResponse(_message.Message):
     __slots__ = ("records",)

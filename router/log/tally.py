@@ -1,0 +1,93 @@
+"""The records added up by mode."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import sqlalchemy as sql
+
+from edgewise.types import Value
+from router.log.tables import grades, records
+
+_NEWEST = 2_000
+
+
+class ModeTally(Value):
+    """What the answers of one mode cost and took, and how they were graded.
+
+    `cost_usd` is their sum, None if that of any is unknown. Times are those of answers without an error; their
+    percentiles are of at most the newest 2,000 of a mode, None where there is none. `graded` counts
+    records, and `mean_grade` is the mean over them, each with the mean of its own grades.
+    """
+
+    mode: str
+    n: int
+    errors: int
+    degraded: int
+    cost_usd: float | None
+    total_s_p50: float | None
+    total_s_p95: float | None
+    first_kept_s_p50: float | None
+    graded: int
+    mean_grade: float | None
+
+
+def tally(connection: sql.Connection, since: str) -> tuple[ModeTally, ...]:
+    """By the names of the modes."""
+    is_wanted = records.c.created_at >= since if since else sql.true()
+    by_record = (
+        sql.select(grades.c.record_id, sql.func.avg(grades.c.score).label("score"))
+        .group_by(grades.c.record_id)
+        .subquery()
+    )
+    sums = connection.execute(
+        sql.select(
+            records.c.mode,
+            sql.func.count().label("n"),
+            sql.func.sum(sql.case((records.c.error != "", 1), else_=0)).label("errors"),
+            sql.func.sum(sql.case((records.c.degraded, 1), else_=0)).label("degraded"),
+            sql.func.sum(records.c.cost_usd).label("cost_usd"),
+            sql.func.count(records.c.cost_usd).label("costs"),
+            sql.func.count(by_record.c.score).label("graded"),
+            sql.func.avg(by_record.c.score).label("mean_grade"),
+        )
+        .outerjoin_from(records, by_record, by_record.c.record_id == records.c.record_id)
+        .where(is_wanted)
+        .group_by(records.c.mode)
+        .order_by(records.c.mode)
+    ).all()
+    tallies = []
+    for row in sums:
+        times = connection.execute(
+            sql.select(records.c.total_s, records.c.first_kept_s)
+            .where(is_wanted, records.c.mode == row.mode, records.c.error == "")
+            .order_by(records.c.created_at.desc())
+            .limit(_NEWEST)
+        ).all()
+        totals = sorted(time.total_s for time in times)
+        firsts = sorted(time.first_kept_s for time in times if time.first_kept_s is not None)
+        tallies.append(
+            ModeTally(
+                mode=row.mode,
+                n=row.n,
+                errors=row.errors,
+                degraded=row.degraded,
+                cost_usd=row.cost_usd if row.costs == row.n else None,
+                total_s_p50=_percentile(totals, 0.5),
+                total_s_p95=_percentile(totals, 0.95),
+                first_kept_s_p50=_percentile(firsts, 0.5),
+                graded=row.graded,
+                mean_grade=row.mean_grade,
+            )
+        )
+    return tuple(tallies)
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float | None:
+    """Linearly interpolated, as a comparison's are."""
+    if not ordered:
+        return None
+    place = share * (len(ordered) - 1)
+    low, high = ordered[math.floor(place)], ordered[math.ceil(place)]
+    return low + (high - low) * (place % 1)
