@@ -14,7 +14,7 @@ from router.experiments.assignment import NO_SEAT, Seat, drawn, unit_of
 from router.experiments.checking import checked_experiment, checked_name
 from router.experiments.shadow import Ask, CloudStatus, Shadow
 from router.experiments.shelf import Kept, Shelf
-from router.experiments.tally import Tally
+from router.experiments.tally import Tally, is_of
 from router.log import Log, now
 from router.privacy import Policy
 
@@ -88,7 +88,7 @@ class Experiments:
     def answered(self, record: Record) -> None:
         """A record that was written."""
         live = self._live
-        if live is None or record.experiment != live.experiment.name:
+        if live is None or not is_of(live.experiment, record):
             return
         live.tally.answered(record)
         if record.shadow_of:
@@ -99,7 +99,7 @@ class Experiments:
     ) -> None:
         """An answer that is complete: if it is the control's, the question may go to the shadow."""
         live = self._live
-        if live is None or not live.experiment.shadow or record.experiment != live.experiment.name:
+        if live is None or not live.experiment.shadow or not is_of(live.experiment, record):
             return
         if (
             not record.shadow_of
@@ -115,7 +115,7 @@ class Experiments:
             return
         try:
             record = await self._log.get(grade.record_id)
-            if self._live is not live or record.experiment != live.experiment.name:
+            if self._live is not live or not is_of(live.experiment, record):
                 return
             live.tally.graded([(record, grade)])
             if harmed := live.tally.harmed:

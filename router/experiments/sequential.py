@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 # Stakes as shares of the largest one that cannot ruin, and the capital on each: most of it on small to middling ones,
-# which differences of 0.05 to 0.3 call for. Chosen by simulation (python -m tests.bench.compare.sequential).
+# which differences of 0.05 to 0.3 call for; what that comes to, python -m tests.bench.compare.sequential tells.
 _STAKES = np.geomspace(0.005, 0.9, 16)
 _CAPITAL = _STAKES * np.exp(-(_STAKES**2) / (2 * 0.3**2))
 _BETS = np.concatenate([_STAKES, -_STAKES])

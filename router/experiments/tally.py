@@ -146,12 +146,18 @@ class Tally:
         )
 
 
+def is_of(experiment: Experiment, record: Record) -> bool:
+    """Whether a record is of this experiment, and not of one whose file was deleted and whose name was used again."""
+    is_known = bool(record.shadow_of) or record.arm in {arm.mode for arm in experiment.arms}
+    return record.experiment == experiment.name and record.created_at >= experiment.started_at and is_known
+
+
 async def _records_of(experiment: Experiment, log: Log) -> list[Record]:
     """All records of an experiment with their grades, oldest first."""
     found: list[Record] = []
     before = ""
     while page := await log.newest(limit=_PAGE, before_record_id=before):
-        found += [record for record in page if record.experiment == experiment.name]
+        found += [record for record in page if is_of(experiment, record)]
         before = page[-1].record_id
         if all(record.created_at < experiment.started_at for record in page):
             break

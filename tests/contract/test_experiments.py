@@ -309,6 +309,32 @@ def test_a_damaged_file_stops_nothing_else(tmp_path: Path, caplog: pytest.LogCap
     opened_again(tmp_path, second)
 
 
+def test_a_name_whose_file_was_deleted_starts_from_nothing(tmp_path: Path) -> None:
+    old: list[Record] = []
+
+    async def first(place: Place) -> None:
+        await start(place, PILOT)
+        for number in range(6):
+            old.append(await ask(place, conversation_id=f"c{number}"))
+            await graded(place, old[-1], 1.0)
+        await stop(place)
+
+    async def second(place: Place) -> None:
+        arms = (Arm(mode="edge_only+rag", weight=0.5), Arm(mode=CONTROL, weight=0.5))
+        await start(place, PILOT.model_copy(update={"arms": arms}))
+        for record in old:
+            await graded(place, record, 0.0)
+        status = await get(place)
+        assert [(arm.answers, arm.graded) for arm in status.arms] == [(0, 0), (0, 0)]
+
+    async def third(place: Place) -> None:
+        assert [(arm.answers, arm.graded) for arm in (await get(place)).arms] == [(0, 0), (0, 0)]
+
+    opened_again(tmp_path, first)
+    (tmp_path / "experiments" / "pilot.json").unlink()
+    opened_again(tmp_path, second, third)
+
+
 def test_a_grade_is_kept_whatever_becomes_of_the_experiments_file(tmp_path: Path) -> None:
     async def work(place: Place) -> None:
         await start(place, PILOT)

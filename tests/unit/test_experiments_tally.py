@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgewise.types import Arm, ArmDifference, Experiment, Grade, Record
-from router.experiments.tally import Tally
+from router.experiments.tally import Tally, is_of
 from router.log import Log, now
 from tests.routers import log_url
 
@@ -120,6 +120,16 @@ def test_who_grades_one_arm_only_is_told_of() -> None:
     for place in range(60):
         told(tally, record(str(place), ARM if place % 6 else CONTROL), 1.0)
     assert "50 graded of auto and 10 of edge_only" in only(tally).remark
+
+
+@pytest.mark.parametrize(
+    "given", [{"experiment": "other"}, {"created_at": "2000-01-01T00:00:00.000+00:00"}, {"arm": THIRD}, {"arm": ""}]
+)
+def test_records_of_another_experiment_are_none_of_this_one_whatever_its_name(given: dict[str, str]) -> None:
+    experiment = PILOT.model_copy(update={"started_at": now()})
+    assert is_of(experiment, record("a", ARM))
+    assert is_of(experiment, record("a", "agent", shadow_of="b"))
+    assert not is_of(experiment, record("a", ARM).model_copy(update=given))
 
 
 def test_from_the_log_it_is_what_it_was(tmp_path: Path) -> None:
