@@ -128,6 +128,16 @@ def test_what_was_removed_is_gone_from_the_disk(subject: OnSqlite) -> None:
     subject.with_log(work, keep=Keep(records=1))
 
 
+def test_what_may_not_leave_is_nowhere_in_a_database_on_another_machine(subject: OnSqlite) -> None:
+    async def work(log: Log) -> None:
+        await log.write(record("a", question="SECRET"), (call("SECRET", request="SECRET", response="SECRET"),))
+        await log.grade(Grade(record_id="a", grader="g", score=1, comment="SECRET"))
+
+    subject.with_log(work, elsewhere=True)
+    assert subject.run("SELECT count(*) FROM calls") == [(1,)]
+    assert [path for path in subject.directory.iterdir() if b"SECRET" in path.read_bytes()] == []
+
+
 def test_what_becomes_too_old_while_the_log_is_open_is_removed(subject: OnSqlite) -> None:
     today = [TODAY]
 
