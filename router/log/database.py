@@ -28,6 +28,7 @@ HEAD = "0002"
 """The newest file of `migrations/versions`."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _TIMEOUT_S = 5.0
+_SERVER_TIMEOUT_S = 10.0
 _BRIEFLY_MS = 100
 # Any number that nobody else takes: who holds it is the one who upgrades a database on a server.
 _UPGRADING = 0x6564_6765
@@ -128,7 +129,7 @@ def _engine(place: Place) -> sql.Engine:
     # Without any password pg8000 breaks where a server asks for one.
     password = place.url.password or ""
     arguments: dict[str, object] = {
-        "timeout": _TIMEOUT_S, "ssl_context": tls_context(place.tls), "password": password
+        "timeout": _SERVER_TIMEOUT_S, "ssl_context": tls_context(place.tls), "password": password
     }  # fmt: skip
     if place.socket:
         arguments["unix_sock"] = place.socket

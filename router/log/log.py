@@ -32,7 +32,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _LINES = 200
-_EXPIRE_S = 3600.0
+_EARLIER = "what waited before is still being written"
 
 
 class Log:
@@ -62,20 +62,23 @@ class Log:
         keep: Keep = Keep(),
         clock: Clock = utc_now,
         retry_s: float = 3.0,
+        expire_s: float = 3600.0,
     ) -> Log:
         """`url` as SQLAlchemy takes it, such as `sqlite:////var/lib/edgewise/records.db`.
 
         NotReady for a file that cannot be opened. A server that is down is waited for where there is a `backlog`.
+        What waits is tried every `retry_s` seconds, and what is too old removed every `expire_s`.
         """
         place = place_of(url) if isinstance(url, str) else url
-        opened = Log(Database(place), await asyncio.to_thread(Queue, backlog), keep, clock)
+        database = await asyncio.to_thread(Database, place)
+        opened = Log(database, await asyncio.to_thread(Queue, backlog), keep, clock)
         try:
             await opened._start()
         except BaseException:
             await opened.close()
             raise
         if backlog is not None or keep != Keep():
-            opened._tending = asyncio.create_task(opened._tend(retry_s))
+            opened._tending = asyncio.create_task(opened._tend(retry_s, expire_s))
         return opened
 
     async def _start(self) -> None:
@@ -86,6 +89,8 @@ class Log:
             if self.place.file or not self._queue.is_open:
                 raise
             self._has_failed(error.message)
+        if self._queue.count:
+            self._wake.set()
 
     async def close(self) -> None:
         if self._tending is not None:
@@ -125,13 +130,13 @@ class Log:
     async def _put(self, line: Line) -> None:
         """Nobody waits for a database that is known to be gone."""
         if self._queue.count:
-            await asyncio.to_thread(self._wait, line, self._reason)
+            await asyncio.to_thread(self._wait, line, self._reason or _EARLIER)
         else:
             await self._on_thread(partial(self._put_now, line))
 
     def _put_now(self, line: Line) -> None:
         if self._queue.count:  # by what was before it on this thread
-            self._wait(line, self._reason)
+            self._wait(line, self._reason or _EARLIER)
             return
         try:
             self._database.run(partial(writing.put, line=line, elsewhere=self.place.elsewhere))
@@ -259,9 +264,9 @@ class Log:
             log.info("removed %d records that are not kept any longer", total)
         return total
 
-    async def _tend(self, retry_s: float) -> None:
+    async def _tend(self, retry_s: float, expire_s: float) -> None:
         """Writes what waits as soon as the database is back, and keeps nothing for too long."""
-        expire_at = self._loop.time() + _EXPIRE_S
+        expire_at = self._loop.time() + expire_s
         while True:
             is_behind = bool(self._queue.count or self._reason)
             with suppress(TimeoutError):
@@ -273,7 +278,7 @@ class Log:
                     if not await self._on_thread(self._write_some):
                         break
                 if self._loop.time() >= expire_at:
-                    expire_at += _EXPIRE_S
+                    expire_at += expire_s
                     await self.expire()
             except Exception:
                 log.exception("tending the records failed; it is tried again")

@@ -33,7 +33,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A database. What is `elsewhere` gets no content of records that are not public (DESIGN: it is egress)."""
+    """A database. What is `elsewhere` gets no content of records that are not public (`egress.py`)."""
 
     url: sql.URL = field(repr=False)
     elsewhere: bool = False

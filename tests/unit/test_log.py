@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from edgewise.errors import InvalidInput, NotReady
 from edgewise.types import Grade
 from router.log import Backlog, Keep, Log, parse_grade, parse_moment, place_of
 from tests.log_contract import LogContract
-from tests.log_subjects import Subject, caught_up, ids
+from tests.log_subjects import TODAY, Subject, caught_up, ids
 from tests.logs import call, record
 from tests.routers import log_url
 
@@ -125,6 +126,33 @@ def test_what_was_removed_is_gone_from_the_disk(subject: OnSqlite) -> None:
         assert left == []
 
     subject.with_log(work, keep=Keep(records=1))
+
+
+def test_what_may_not_leave_is_nowhere_in_a_database_on_another_machine(subject: OnSqlite) -> None:
+    async def work(log: Log) -> None:
+        await log.write(record("a", question="SECRET"), (call("SECRET", request="SECRET", response="SECRET"),))
+        await log.grade(Grade(record_id="a", grader="g", score=1, comment="SECRET"))
+
+    subject.with_log(work, elsewhere=True)
+    assert subject.run("SELECT count(*) FROM calls") == [(1,)]
+    assert [path for path in subject.directory.iterdir() if b"SECRET" in path.read_bytes()] == []
+
+
+def test_what_becomes_too_old_while_the_log_is_open_is_removed(subject: OnSqlite) -> None:
+    today = [TODAY]
+
+    async def main() -> None:
+        log = await Log.open(subject.place, keep=Keep(days=1), clock=lambda: today[0], expire_s=0.05)
+        await log.write(record("a", created_at=TODAY.isoformat(timespec="milliseconds")), ())
+        await asyncio.sleep(0.1)
+        assert await ids(log) == ["a"]
+        today[0] += timedelta(days=2)
+        async with asyncio.timeout(10):
+            while await ids(log):  # noqa: ASYNC110 - of things that tell nobody
+                await asyncio.sleep(0.01)
+        await log.close()
+
+    asyncio.run(main())
 
 
 def test_a_file_that_cannot_be_opened_is_refused_although_something_could_wait(subject: OnSqlite) -> None:

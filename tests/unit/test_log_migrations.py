@@ -19,6 +19,7 @@ from edgewise.errors import NotReady
 from edgewise.types import Grade, Privacy
 from router.log import Log, database
 from router.log.database import HEAD
+from router.log.tables import TABLES
 from tests.logs import call, record
 from tests.routers import log_url
 
@@ -126,6 +127,14 @@ def test_an_old_and_a_new_database_end_up_the_same(file: Path, tmp_path: Path) -
     opened(file)
     assert schema(file) == schema(new)
     assert rows(new, "SELECT version_num FROM alembic_version") == [(HEAD,)]
+
+
+def test_the_tables_are_what_the_code_takes_them_for(tmp_path: Path) -> None:
+    file = tmp_path / "records.db"
+    opened(file)
+    for table in TABLES.tables.values():
+        found = rows(file, f"SELECT name, \"notnull\" FROM pragma_table_info('{table.name}')")
+        assert set(found) == {(column.name, int(not column.nullable)) for column in table.columns}
 
 
 def test_a_database_that_was_only_begun_is_finished(tmp_path: Path) -> None:
