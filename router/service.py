@@ -20,7 +20,7 @@ from router.desk import Writer
 from router.experiments.live import Experiments
 from router.explaining import Unasked, explained
 from router.fold import again
-from router.log import Backlog, Log, ModeTally, parse_moment
+from router.log import Backlog, Log, ModeTally, Spend, parse_moment
 from router.meter import Clock, Ledger, SideCall
 from router.metrics import RECORDS_QUEUED, RUNNING, Metrics
 from router.modes import MODES, parse
@@ -199,6 +199,10 @@ class Router:
     async def tally(self, since: str = "") -> tuple[ModeTally, ...]:
         """What the answers of each mode cost and took since a date or a time, and how they were graded."""
         return await self._log.tally(parse_moment(since))
+
+    async def spend(self, since: str = "") -> Spend:
+        """What all answers since a date or a time have cost."""
+        return await self._log.spend(parse_moment(since))
 
     @property
     def backlog(self) -> Backlog:

@@ -171,7 +171,7 @@ class AddingUp:
             assert (auto.mode, auto.n, auto.errors, auto.degraded, auto.cost_usd) == ("auto", 21, 1, 0, 10.0)
             assert auto.total_s_p50 == 9.5
             assert auto.total_s_p95 == pytest.approx(18.05)
-            assert (auto.first_kept_s_p50, auto.graded, auto.mean_grade) == (5.0, 2, 0.75)
+            assert (auto.first_kept_s_p50, auto.graded, auto.mean_grade) == (5.0, 2, 0.5), "a grader may think again"
             assert await log.tally("9999") == ()
 
         subject.with_log(work)

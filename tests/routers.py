@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -62,6 +63,17 @@ def question(mode: str, **given: object) -> Question:
 
 def log_url(directory: Path) -> str:
     return f"sqlite:///{directory / 'records.db'}"
+
+
+@contextmanager
+def database_gone(directory: Path) -> Iterator[None]:
+    """For as long as this lasts, a router finds no records in the database of its directory."""
+    with closing(sqlite3.connect(directory / "records.db")) as connection:
+        connection.execute("ALTER TABLE records RENAME TO lost")
+        try:
+            yield
+        finally:
+            connection.execute("ALTER TABLE lost RENAME TO records")
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Site:
 async def site(
     directory: Path, edge: FakeEdge, cloud: FakeCloud, settings: RouterSettings, token: str = TOKEN
 ) -> AsyncIterator[Site]:
-    async with place(directory, edge, cloud, settings) as opened:
+    async with place(directory, edge, cloud, settings, records_wait=True) as opened:
         app = http.application(opened.router, edge, token=token)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
         with socket.create_server(("127.0.0.1", 0)) as listener:

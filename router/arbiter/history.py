@@ -12,7 +12,7 @@ from edgewise.types import Author, Grounding, Record
 from router.arbiter.answers import Answer
 from router.arbiter.labels import Labels
 from router.arbiter.metrics import Outcomes
-from router.log import Log
+from router.log import Log, mean_grade
 
 _PAGE = 1000
 
@@ -21,8 +21,9 @@ async def gains_of(log: Log) -> Labels:
     """Questions that both sides have answered, each graded at least once: the mean grade of either."""
     grades: dict[str, dict[Author, list[float]]] = {}
     async for record in _graded(log):
-        if record.author is not None:
-            grades.setdefault(record.question, {}).setdefault(record.author, []).append(_mean_grade(record))
+        grade = mean_grade(record)
+        if record.author is not None and grade is not None:
+            grades.setdefault(record.question, {}).setdefault(record.author, []).append(grade)
     known = {question: sides for question, sides in grades.items() if len(sides) == 2}
     weak, strong = (np.array([statistics.fmean(sides[one]) for sides in known.values()]) for one in ("edge", "cloud"))
     return Labels(tuple(known), Outcomes(weak, strong), digest=_digest(map(str, known.items())))
@@ -40,7 +41,7 @@ async def answers_of(log: Log) -> Labels:
                 known = (call.logprobs, call.entropies, call.margins)
                 finished = record.finish_reason == "stop"
                 answers.append(Answer(record.question, record.answer, (), *known, finished=finished))
-                right.append(float(_mean_grade(record) >= 0.5))
+                right.append(float((mean_grade(record) or 0.0) >= 0.5))
                 break
     weak = np.array(right)
     prompts = tuple(answer.question for answer in answers)
@@ -57,10 +58,6 @@ async def _graded(log: Log) -> AsyncGenerator[Record]:
             if record.question and record.grades and not record.error and record.grounding is Grounding.OWN_KNOWLEDGE:
                 yield record
         before = page[-1].record_id
-
-
-def _mean_grade(record: Record) -> float:
-    return statistics.fmean(grade.score for grade in record.grades)
 
 
 def _digest(parts: Iterable[str]) -> str:

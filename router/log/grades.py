@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgewise.errors import InvalidInput
+from edgewise.types import Record
 
 
 def parse_grade(value: str) -> float:
@@ -15,3 +16,9 @@ def parse_grade(value: str) -> float:
     if not 0 <= score <= 1:
         raise InvalidInput(f"`{value[:40]}` is not a grade; give `up`, `down`, or a number from 0 to 1")
     return score
+
+
+def mean_grade(record: Record) -> float | None:
+    """The mean over the graders of an answer; of each, the latest grade counts."""
+    latest = {grade.grader: grade.score for grade in record.grades}
+    return sum(latest.values()) / len(latest) if latest else None

@@ -25,7 +25,7 @@ from router.log.moments import Clock, utc_now, written
 from router.log.places import Place, place_of
 from router.log.reading import Wanted
 from router.log.retention import BATCH, Keep, expire_some
-from router.log.tally import ModeTally, tally
+from router.log.tally import ModeTally, Spend, spend, tally
 from router.meter import SideCall
 
 T = TypeVar("T")
@@ -246,6 +246,10 @@ class Log:
     async def tally(self, since: str = "") -> tuple[ModeTally, ...]:
         """The records since a time (as records have it) added up by mode, without those that wait."""
         return await self._run(partial(tally, since=since))
+
+    async def spend(self, since: str = "") -> Spend:
+        """What the records since a time have cost, without those that wait."""
+        return await self._run(partial(spend, since=since))
 
     def _graded(self, record: Record) -> Record:
         return self._queue.graded((record,))[0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sql
 
-from edgewise.types import Value
+from edgewise.types import CostBasis, Value
 from router.log.tables import grades, records
 
 _NEWEST = 2_000
@@ -18,7 +18,8 @@ class ModeTally(Value):
 
     `cost_usd` is their sum, None if that of any is unknown. Times are those of answers without an error; their
     percentiles are of at most the newest 2,000 of a mode, None where there is none. `graded` counts
-    records, and `mean_grade` is the mean over them, each with the mean of its own grades.
+    records, and `mean_grade` is the mean over them, each with the mean of its graders, whose latest grade counts.
+    Answers that nobody saw (the shadows of an experiment) are in none of these.
     """
 
     mode: str
@@ -33,11 +34,35 @@ class ModeTally(Value):
     mean_grade: float | None
 
 
+class Spend(Value):
+    """The known costs of `n` records since a time, and how many have an unknown one. `cost_basis` is the weakest.
+
+    Shadow answers are among them: somebody pays for these, too.
+    """
+
+    since: str
+    n: int
+    known_usd: float
+    unknown: int
+    cost_basis: CostBasis | None
+
+
+def spend(connection: sql.Connection, since: str) -> Spend:
+    is_wanted = records.c.created_at >= since if since else sql.true()
+    sums = sql.select(sql.func.count().label("n"), sql.func.count(records.c.cost_usd), sql.func.sum(records.c.cost_usd))
+    n, known, usd = connection.execute(sums.select_from(records).where(is_wanted)).one()
+    bases = connection.execute(sql.select(records.c.cost_basis).distinct().where(is_wanted)).scalars()
+    weakest = CostBasis.weakest(CostBasis(basis) if basis else None for basis in bases)
+    return Spend(since=since, n=n, known_usd=usd or 0.0, unknown=n - known, cost_basis=weakest)
+
+
 def tally(connection: sql.Connection, since: str) -> tuple[ModeTally, ...]:
     """By the names of the modes."""
-    is_wanted = records.c.created_at >= since if since else sql.true()
+    is_wanted = sql.and_(records.c.shadow_of == "", records.c.created_at >= since if since else sql.true())
+    latest = sql.select(sql.func.max(grades.c.seq)).group_by(grades.c.record_id, grades.c.grader)
     by_record = (
         sql.select(grades.c.record_id, sql.func.avg(grades.c.score).label("score"))
+        .where(grades.c.seq.in_(latest))
         .group_by(grades.c.record_id)
         .subquery()
     )

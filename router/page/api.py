@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from edgewise.errors import EdgewiseError
+from edgewise.errors import EdgewiseError, NotReady
 from edgewise.types import CostBasis, Event, Grade, ModeInfo, Privacy, Question, Record, SideStatus, Tokens, Value
 from edgewise.wire import invalid
 from router.answering import Origin
-from router.log import now
+from router.log import Backlog, ModeTally, Spend, mean_grade, now
+from router.log.moments import utc_now, written
 from router.meter import SideCall
-from router.page.tally import ModeTally, Spend, mean_grade, newest, spend, tallies
 from router.service import Router
 from router.web import body_of, unless_gone
 
@@ -67,7 +67,8 @@ class WantedCalls(_Body):
 class Overview(Value):
     """`edge` and `cloud` are None as long as they have not said how they are.
 
-    The tallies, and `lately`, are of the records since `since`; `started_at` is when this router began to serve.
+    The tallies, and `lately`, are of the records since `since`; `started_at` is when this router began to serve. While
+    the record database cannot be read, all of them are None; `backlog` is what waits for it, and why.
     """
 
     modes: tuple[ModeInfo, ...]
@@ -77,10 +78,11 @@ class Overview(Value):
     usd_per_question: float | None
     started_at: str
     since: str
-    tallies: tuple[ModeTally, ...]
-    lately: Spend
-    today: Spend
-    since_start: Spend
+    tallies: tuple[ModeTally, ...] | None
+    lately: Spend | None
+    today: Spend | None
+    since_start: Spend | None
+    backlog: Backlog
 
 
 class Line(Value):
@@ -173,8 +175,8 @@ class _Page:
         return StreamingResponse(_server_sent(first, events), media_type="text/event-stream", headers=_HEADERS)
 
     async def overview(self, _: Request) -> Response:
-        wanted = _utc(datetime.now(UTC) - _TALLIED)
-        (edge, cloud), (records, since) = await asyncio.gather(self._sides.now(), newest(self._router, wanted))
+        since = written(utc_now() - _TALLIED)
+        (edge, cloud), counts = await asyncio.gather(self._sides.now(), self._counts(since))
         return _json(
             Overview(
                 modes=self._router.modes(),
@@ -184,12 +186,23 @@ class _Page:
                 usd_per_question=self._router.usd_per_question,
                 started_at=self._started_at,
                 since=since,
-                tallies=tallies(records),
-                lately=spend(records, wanted, since),
-                today=spend(records, _midnight(), since),
-                since_start=spend(records, self._started_at, since),
+                backlog=self._router.backlog,
+                **counts,
             )
         )
+
+    async def _counts(self, since: str) -> dict[str, Any]:
+        """The fields of an overview that the record database knows; one that fails is told of by the backlog."""
+        router = self._router
+        try:
+            lately, today, since_start = [
+                await router.spend(moment) for moment in (since, _midnight(), self._started_at)
+            ]
+            tallies = await router.tally(since)
+        except NotReady:
+            return dict.fromkeys(("tallies", "lately", "today", "since_start"))
+        by_use = tuple(sorted(tallies, key=lambda one: (-one.n, one.mode)))
+        return {"tallies": by_use, "lately": lately, "today": today, "since_start": since_start}
 
     async def records(self, request: Request) -> Response:
         wanted = _query(request, Wanted)
@@ -246,11 +259,7 @@ def _json(value: Value) -> Response:
 
 def _midnight() -> str:
     """The begin of this day where this machine is."""
-    return _utc(datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0))
-
-
-def _utc(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds")
+    return written(datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0))
 
 
 def _line(record: Record) -> Line:

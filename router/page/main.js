@@ -59,9 +59,15 @@ async function look() {
   }
   showOverview(overview);
   open();
-  const records = await loadRecords();
-  drawWorth(overview.tallies);
+  const records = await loadRecords().catch(unreadable);
+  drawWorth(overview.tallies ?? []);
   drawLatency(records, (words) => (byId("pointed").textContent = words));
+}
+
+/** Records that cannot be read now are no reason to hide the rest; the overview says what is wrong. */
+function unreadable(error) {
+  if (error instanceof Refusal && error.status === 503) return [];
+  throw error;
 }
 
 function open() {

@@ -43,8 +43,10 @@ function inWords(status) {
 
 const isStandIn = (status) => status.label.toLowerCase().includes("stand-in");
 
-function notices({ edge, cloud }) {
+function notices({ edge, cloud, backlog, tallies }) {
   const words = [];
+  if (backlog.count) words.push(`${count(backlog.count, "record or grade", "records and grades")} wait on disk until their database is back; questions are answered meanwhile. ${sentence(backlog.reason)}`);
+  else if (tallies === null) words.push(`The record database cannot be read now. ${sentence(backlog.reason)}`);
   if (edge && !edge.ready) words.push(`The edge cannot answer now; if it has crashed, it is being started again. ${sentence(edge.reason)}`);
   else if (edge?.restarts) words.push(`The edge has ended ${count(edge.restarts, "time")} and was started again. Last: ${sentence(edge.reason)}`);
   if (cloud?.label === "none") words.push(`There is no cloud: every mode answers on the edge. ${sentence(cloud.reason)}`);
@@ -54,13 +56,16 @@ function notices({ edge, cloud }) {
   return words.map((word) => word.trim());
 }
 
-const sentence = (text) => (text && !/[.!?]$/.test(text) ? `${text}.` : text);
+function sentence(text) {
+  if (!text) return "";
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}
 
-function spend({ since, today, since_start: sinceStart, usd_per_question: budget }) {
-  const from = (spent, words) => (spent.since === since ? `spent since ${when(since)}: the newest only` : words);
+function spend({ today, since_start: sinceStart, usd_per_question: budget }) {
+  if (today === null) return [tile("spent", "unknown", "the record database cannot be read now")];
   return [
-    tile(from(today, "spent today"), ...amount(today), count(today.n, "question")),
-    tile(from(sinceStart, `spent since ${when(sinceStart.since)}, the start`), ...amount(sinceStart), count(sinceStart.n, "question")),
+    tile("spent today", ...amount(today), count(today.n, "question")),
+    tile(`spent since ${when(sinceStart.since)}, the start`, ...amount(sinceStart), count(sinceStart.n, "question")),
     perQuestion(sinceStart, budget),
   ];
 }
@@ -92,18 +97,19 @@ function perQuestion(spent, budget) {
 
 /** Every mode has a row, and so has every variant that was asked. */
 function rows({ modes, tallies, lately }) {
-  const found = new Map(tallies.map((tally) => [tally.mode, tally]));
-  const basis = basisOf(lately.cost_basis);
+  const found = new Map((tallies ?? []).map((tally) => [tally.mode, tally]));
+  const basis = lately && basisOf(lately.cost_basis);
+  const unused = tallies === null ? "not known now" : "no answers yet";
   return modes.flatMap((mode) =>
     variants(mode)
       .filter((name) => name === mode.name || found.has(name))
-      .map((name) => row(name, name === mode.name ? mode.summary : "", found.get(name), basis)),
+      .map((name) => row(name, name === mode.name ? mode.summary : "", found.get(name), basis, unused)),
   );
 }
 
-function row(name, summary, tally, basis) {
+function row(name, summary, tally, basis, unused) {
   const head = make("th", { scope: "row" }, breakable(name), summary ? make("span", { class: "hint" }, summary) : null);
-  if (!tally) return make("tr", { class: "none" }, head, make("td", { colspan: 5 }, "no answers yet"));
+  if (!tally) return make("tr", { class: "none" }, head, make("td", { colspan: 5 }, unused));
   const troubles = [tally.errors ? `${tally.errors} failed` : "", tally.degraded ? `${tally.degraded} degraded` : ""].filter(Boolean).join(", ");
   const cost = tally.cost_usd === null ? null : (1000 * tally.cost_usd) / tally.n;
   return make(

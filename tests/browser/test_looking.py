@@ -9,7 +9,7 @@ import pytest
 from edgewise.types import Grade, SideStatus
 from router.config import RouterSettings
 from tests.browser.window import Window, shown
-from tests.routers import a_cloud, an_edge, question
+from tests.routers import a_cloud, an_edge, database_gone, question, until
 from tests.sides import FakeCloud, FakeEdge, Say
 
 pytestmark = pytest.mark.system
@@ -169,5 +169,25 @@ def test_it_looks_again_every_few_seconds_while_it_is_seen(tmp_path: Path) -> No
         await window.page.evaluate("Object.defineProperty(document, 'visibilityState', {value: 'hidden'})")
         await window.page.clock.run_for(60_000)
         assert asked == []
+
+    shown(tmp_path, work)
+
+
+def test_it_says_how_many_records_wait_for_their_database(tmp_path: Path) -> None:
+    async def work(window: Window) -> None:
+        await window.open()
+        await window.place.ask(question("edge_only", text="Before?"))
+        with database_gone(tmp_path):
+            await window.ask("Meanwhile?", "edge_only")
+            await window.is_in_state("done")
+            notice = window.page.locator("#notices", has_text="1 record or grade wait")
+            await notice.wait_for()
+            assert "unknown" in await window.text("#spend")
+            await window.page.locator("#modes", has_text="not known now").wait_for()
+            await window.screenshot("records-wait")
+        await until(lambda: window.place.router.backlog.count == 0)
+        await look_again(window)
+        await notice.wait_for(state="detached")
+        await window.page.locator("#records .asked", has_text="Meanwhile?").wait_for()
 
     shown(tmp_path, work)

@@ -24,6 +24,7 @@ from tests.routers import (
     an_edge,
     an_edge_that_hangs,
     collect,
+    database_gone,
     question,
     until,
 )
@@ -210,6 +211,22 @@ def test_the_overview(tmp_path: Path) -> None:
             assert spent["known_usd"] == pytest.approx(sum(record.cost_usd or 0 for record in records))
 
     tried(tmp_path, work, settings=RouterSettings(usd_per_question=0.25))
+
+
+def test_without_the_record_database_the_overview_says_so_and_makes_nothing_up(tmp_path: Path) -> None:
+    async def work(site: Site) -> None:
+        await site.place.ask(question("edge_only"))
+        with database_gone(tmp_path):
+            await site.place.ask(question("edge_only"))
+            found = await got(site, "/page/overview")
+            assert (found["tallies"], found["lately"], found["today"], found["since_start"]) == (None,) * 4
+            assert found["backlog"]["count"] == 1
+            assert "database failed" in found["backlog"]["reason"]
+        await until(lambda: site.place.router.backlog.count == 0)
+        found = await got(site, "/page/overview")
+        assert (found["tallies"][0]["n"], found["today"]["n"], found["backlog"]["reason"]) == (2, 2, "")
+
+    tried(tmp_path, work)
 
 
 def test_an_overview_waits_for_no_side_that_does_not_answer(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_gains_are_of_questions_that_both_sides_were_graded_for(tmp_path: Path) 
 
     found = learned(tmp_path, fill, gains_of)
     assert found.prompts == ("why?",)
-    assert (found.outcomes.weak.tolist(), found.outcomes.strong.tolist()) == ([0.25], [1.0])
+    assert (found.outcomes.weak.tolist(), found.outcomes.strong.tolist()) == ([0.5], [1.0]), "the latest grades"
     assert found.digest
 
 

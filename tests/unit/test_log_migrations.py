@@ -102,10 +102,11 @@ def test_a_database_of_before_is_brought_up_to_date_without_loss(file: Path) -> 
         await log.grade(Grade(record_id="full", grader="you", score=1))
         await log.write(record("new"), (call("k"),))
         assert await log.newest(limit=1) == (await log.get("new"),)
-        assert [(one.mode, one.n, one.graded, one.mean_grade) for one in await log.tally()] == [("agent", 5, 1, 0.75)]
+        assert [(one.mode, one.n, one.graded) for one in await log.tally()] == [("agent", 4, 0)], "without the shadow"
         await log.close()
 
     asyncio.run(main())
+    assert rows(file, "SELECT grader, score FROM grades ORDER BY seq") == [("me", 0.5), ("you", 1.0)]
     columns = "author, privacy, cost_usd, total_s, first_kept_s, degraded, experiment, arm, shadow_of, user_id"
     assert rows(file, f"SELECT {columns} FROM records WHERE record_id = 'full'") == [
         ("edge", "PRIVATE", 0.25, 2.5, 0.5, 1, "e", "b", "plain", "u")
