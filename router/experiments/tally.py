@@ -156,9 +156,7 @@ async def _records_of(experiment: Experiment, log: Log) -> list[Record]:
     """All records of an experiment with their grades, oldest first."""
     found: list[Record] = []
     before = ""
-    while page := await log.newest(limit=_PAGE, before_record_id=before):
+    while page := await log.newest(limit=_PAGE, before_record_id=before, experiment=experiment.name):
         found += [record for record in page if is_of(experiment, record)]
         before = page[-1].record_id
-        if all(record.created_at < experiment.started_at for record in page):
-            break
     return found[::-1]

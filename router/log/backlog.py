@@ -49,6 +49,7 @@ class Entry:
     conversation_id: str = ""
     mode: str = ""
     created_at: str = ""
+    experiment: str = ""
 
 
 class Queue:
@@ -203,8 +204,10 @@ def _append(path: Path, data: bytes) -> None:
 def _entry(line: Line, start: int, size: int) -> Entry:
     if line.record is not None:
         record = line.record
-        looked_up = (record.app, record.request_id, record.conversation_id, record.mode, record.created_at)
-        return Entry(start, size, record.record_id, True, *looked_up)
+        return Entry(
+            start, size, record.record_id, True, record.app, record.request_id, record.conversation_id, record.mode,
+            record.created_at, record.experiment,
+        )  # fmt: skip
     if line.grade is None:
         raise ValueError("a line with neither a record nor a grade")
     return Entry(start, size, line.grade.record_id, False)

@@ -190,13 +190,20 @@ class Log:
         return await self._on_thread(find)
 
     async def newest(
-        self, *, limit: int, before_record_id: str = "", mode: str = "", conversation_id: str = "", since: str = ""
+        self,
+        *,
+        limit: int,
+        before_record_id: str = "",
+        mode: str = "",
+        conversation_id: str = "",
+        since: str = "",
+        experiment: str = "",
     ) -> tuple[Record, ...]:
         """Newest first, from the one before `before_record_id` on; `since` is a time as records have it.
 
         Without the database a page may be short of what it should have; the one that would be empty is a NotReady.
         """
-        wanted = Wanted(limit, before_record_id, mode, conversation_id, since)
+        wanted = Wanted(limit, before_record_id, mode, conversation_id, since, experiment)
         return await self._on_thread(partial(self._page, wanted))
 
     def _page(self, wanted: Wanted) -> tuple[Record, ...]:

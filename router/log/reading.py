@@ -23,12 +23,14 @@ class Wanted:
     mode: str = ""
     conversation_id: str = ""
     since: str = ""
+    experiment: str = ""
 
     def has(self, entry: Entry) -> bool:
         """Whether a record that waits is wanted, wherever the page begins."""
         return (
             self.mode in {"", entry.mode}
             and self.conversation_id in {"", entry.conversation_id}
+            and self.experiment in {"", entry.experiment}
             and self.since <= entry.created_at
         )
 
@@ -75,6 +77,8 @@ def page(connection: sql.Connection, wanted: Wanted) -> tuple[Record, ...]:
         query = query.where(records.c.mode == wanted.mode)
     if wanted.conversation_id:
         query = query.where(records.c.conversation_id == wanted.conversation_id)
+    if wanted.experiment:
+        query = query.where(records.c.experiment == wanted.experiment)
     if wanted.since:
         query = query.where(records.c.created_at >= wanted.since)
     return _records(connection, query)

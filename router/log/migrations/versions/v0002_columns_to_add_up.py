@@ -46,7 +46,9 @@ def upgrade() -> None:
     op.create_index("records_by_time", "records", ["created_at"])
     # All that a sum by mode needs, so that it reads no record.
     op.create_index(
-        "records_to_add_up", "records", ["mode", "created_at", "error", "degraded", "cost_usd", "record_id"]
+        "records_to_add_up",
+        "records",
+        ["mode", "created_at", "shadow_of", "error", "degraded", "cost_usd", "record_id"],
     )
     for index, columns in (("records_by_experiment", ["experiment", "arm"]), ("records_by_shadow", ["shadow_of"])):
         given = sql.text(f"{columns[0]} <> ''")
