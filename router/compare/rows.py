@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -180,20 +181,35 @@ def _rows(file: FileIO, path: Path) -> tuple[list[Row], int]:
     """The whole rows of a file, and where they end. Only a last line may be broken: what kill -9 can leave."""
     file.seek(0)
     rows: list[Row] = []
-    end = 0
-    lines = file.read().splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = Row.model_validate_json(line)
-        except ValidationError:
-            row = None
-        if row is None or not line.endswith(b"\n"):
-            if number < len(lines):
-                raise InvalidInput(f"line {number} of {path} is damaged; delete that line to have it asked again")
-            break
-        rows.append(row)
-        end += len(line)
+    end, broken = 0, 0
+    reader = BufferedReader(file)
+    with _without_collector():
+        for number, line in enumerate(reader, start=1):
+            if broken:
+                raise InvalidInput(f"line {broken} of {path} is damaged; delete that line to have it asked again")
+            try:
+                rows.append(Row.model_validate_json(line))
+            except ValidationError:
+                broken = number
+                continue
+            if not line.endswith(b"\n"):
+                rows.pop()
+                break
+            end += len(line)
+    reader.detach()
     return rows, end
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Many small values that all stay: looking through them for garbage takes longer than reading them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _load(path: Path, kind: type[ValueT]) -> ValueT:
