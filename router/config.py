@@ -130,6 +130,12 @@ class RouterSettings(Section):
         default=None, ge=1, description="Records that are kept, the newest ones; without, all of them."
     )
 
+    @property
+    def apart(self) -> RouterSettings:
+        """What decides about questions, without where and for how long this device keeps their records."""
+        own = {"records_url": "", "records_password_file": None, "keep_days": None, "keep_records": None}
+        return self.model_copy(update=own)
+
     @model_validator(mode="after")
     def _one_wish(self) -> Self:
         wishes = ("cloud_share", "usd_per_error", "usd_per_question")

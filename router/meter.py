@@ -190,6 +190,7 @@ class Metered:
 
     async def retrieve(self, query: Query) -> Findings:
         with self._noting("retrieve", _canonical(query)) as call:
+            call.asked = retrieval_asked(query)
             findings = await self._side.retrieve(query)
             call.known = {
                 "response": _canonical(findings), "cost_usd": findings.cost_usd, "cost_basis": findings.cost_basis,
@@ -211,7 +212,8 @@ class MeteredEdge(Metered):
         self._edge = edge
 
     async def score(self, prompt: Prompt, continuations: tuple[str, ...], cache_key: str = "") -> Scores:
-        with self._noting("score", score_asked(prompt, continuations), prompt.version) as call:
+        with self._noting("score", _canonical(prompt) + _json(continuations), prompt.version) as call:
+            call.asked = score_asked(prompt, continuations)
             scores = await self._edge.score(prompt, continuations, cache_key)
             call.known = {"logprobs": scores.logprobs, "tokens": scores.tokens, "flops": scores.flops}
             return scores
@@ -235,20 +237,33 @@ def content_key(side: Author, kind: Kind, asked: str) -> str:
 
 
 def generation_asked(prompt: Prompt, options: Options) -> str:
-    return _canonical(prompt) + _canonical(options.sampling) + options.response_schema
+    return _messages(prompt) + _canonical(options.sampling) + options.response_schema
 
 
 def score_asked(prompt: Prompt, continuations: tuple[str, ...]) -> str:
-    return _canonical(prompt) + json.dumps(continuations)
+    return _messages(prompt) + _json(continuations)
+
+
+def retrieval_asked(query: Query) -> str:
+    return _json(query.model_dump(mode="json") | {"text": query.text.value})
 
 
 def embed_asked(texts: tuple[str, ...]) -> str:
-    return json.dumps(texts)
+    return _json(texts)
 
 
 def read_asked(question: Text, passages: tuple[Passage, ...]) -> str:
     """Passages count by what they say: how relevant they were found is no part of the request."""
     return "\x1f".join((question.value, *(passage.text.value for passage in passages)))
+
+
+def _messages(prompt: Prompt) -> str:
+    """Who said what. Labels, sources and versions are of no interest to a model."""
+    return _json([(message.role, message.content.value) for message in prompt.messages])
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def packed(vectors: tuple[tuple[float, ...], ...]) -> str:

@@ -58,14 +58,14 @@ class Policy:
     """Decides what an unlabelled text may do; `privacy.unknown` of the settings."""
 
     def __init__(self, unknown: Literal["allow", "hold"]) -> None:
-        self._unknown = unknown
+        self.unknown = unknown
 
     @property
     def in_words(self) -> str:
         return {
             "allow": "unlabelled questions may leave the device unless a detector objects; private ones never do",
             "hold": "only questions labelled public may leave the device",
-        }[self._unknown]
+        }[self.unknown]
 
     def held_because(self, text: Text) -> str | None:
         """Why a text may not leave the device; None when it may."""
@@ -73,7 +73,7 @@ class Policy:
             return "it is private or derived from something private"
         if text.label is Privacy.PUBLIC:
             return None
-        if self._unknown == "hold":
+        if self.unknown == "hold":
             return "it is not labelled public, and privacy.unknown is `hold`"
         found = detect(text.value)
         return f"it seems to hold {found}, and it is not labelled public" if found else None

@@ -55,6 +55,14 @@ class RouterServicer:
         record = await self._router.record(request.record_id)
         return router_pb2.GetRecordResponse(record=pack(record, router_pb2.Record))
 
+    async def ExportTrace(
+        self, request: router_pb2.ExportTraceRequest, _: Context
+    ) -> AsyncGenerator[router_pb2.ExportTraceResponse]:
+        wanted = self._router.trace(since=request.since, mode=request.mode, with_private=request.with_private)
+        async with aclosing(wanted) as lines:
+            async for line, left_out in lines:
+                yield router_pb2.ExportTraceResponse(line=line, left_out=left_out)
+
     async def GradeAnswer(self, request: router_pb2.GradeAnswerRequest, _: Context) -> router_pb2.GradeAnswerResponse:
         grade = await self._router.grade(unpack(request.grade, Grade))
         return router_pb2.GradeAnswerResponse(grade=pack(grade, router_pb2.Grade))

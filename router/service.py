@@ -26,6 +26,8 @@ from router.metrics import RECORDS_QUEUED, RUNNING, Metrics
 from router.modes import MODES, parse
 from router.observer import Observer, Observers
 from router.privacy import Policy
+from router.replay.export import Export
+from router.trace import Head
 
 
 async def _unheard(_: Event) -> None:
@@ -208,6 +210,25 @@ class Router:
     def backlog(self) -> Backlog:
         """Records and grades that wait on disk for their database, and why."""
         return self._log.backlog
+
+    async def trace(
+        self, *, since: str = "", mode: str = "", with_private: bool = False
+    ) -> AsyncGenerator[tuple[str, int]]:
+        """The log as lines of a trace, each with the number of answers that were left out so far."""
+        edge, cloud = await self.status()
+        answering = self._answering
+        head = Head(
+            edge=edge,
+            cloud=cloud if cloud.ready else None,
+            settings=self._settings.apart,
+            unknown=answering.policy.unknown,
+            policy_version=self.policy_version,
+        )
+        export = Export(self._log, with_private)
+        async with aclosing(export.lines(head, parse_moment(since), mode)) as lines:
+            async for line in lines:
+                yield line.model_dump_json(), export.left_out
+        yield "", export.left_out
 
     async def grade(self, grade: Grade) -> Grade:
         record = await self._log.get(grade.record_id)

@@ -56,8 +56,7 @@ class Settings:
 
     def apart(self) -> Settings:
         """For a directory of its own, such as a comparison's: records stay in it, and all of them."""
-        own = {"records_url": "", "keep_days": None, "keep_records": None}
-        return replace(self, router=self.router.model_copy(update=own))
+        return replace(self, router=self.router.apart)
 
 
 @dataclass(frozen=True, slots=True)

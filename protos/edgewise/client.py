@@ -183,6 +183,20 @@ class Client:
         request = router_pb2.GradeAnswerRequest(grade=pack(grade, router_pb2.Grade))
         return unpack((await self._unary(self._router.GradeAnswer, request)).grade, Grade)
 
+    async def trace(
+        self, *, since: str = "", mode: str = "", with_private: bool = False
+    ) -> AsyncGenerator[tuple[str, int]]:
+        """The log as lines of a trace, each with the number of answers left out so far; the last line is empty."""
+        request = router_pb2.ExportTraceRequest(since=since, mode=mode, with_private=with_private)
+        call = self._router.ExportTrace(request, metadata=self._metadata)
+        try:
+            async for response in call:
+                yield response.line, response.left_out
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from None
+        finally:
+            call.cancel()
+
     async def start_experiment(self, experiment: Experiment) -> ExperimentStatus:
         """From now on the arms answer the questions that name no mode."""
         request = router_pb2.StartExperimentRequest(experiment=pack(experiment, router_pb2.Experiment))

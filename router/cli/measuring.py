@@ -153,7 +153,7 @@ async def _compare(wanted: _Wanted) -> None:
                 status.stop()
                 edge, cloud = await stack.router.status()
                 head = Head(
-                    edge=edge, cloud=cloud if cloud.ready else None, settings=settings.router,
+                    edge=edge, cloud=cloud if cloud.ready else None, settings=settings.router.apart,
                     unknown=settings.privacy.unknown, policy_version=stack.router.policy_version,
                 )  # fmt: skip
                 judge = stack.judge(wanted.judge) if wanted.judge else None

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from edgewise.client import Client
     from edgewise.types import Grade, Record
 
-Format = Literal["parquet", "jsonl"]
+Table = Literal["parquet", "jsonl"]
+Format = Literal["parquet", "jsonl", "trace"]
 
 _SHOWN = 20
 _PAGE = 200
@@ -34,10 +35,15 @@ def log(
     ] = None,
     mode: Annotated[str, typer.Option(help="Only records of this mode.")] = "",
     since: Annotated[str, typer.Option(help="Only records from this date or time on, such as 2026-11-30.")] = "",
-    export: Annotated[Format | None, typer.Option(help="Write a table for other programs, a row a record.")] = None,
+    export: Annotated[
+        Format | None, typer.Option(help="Write a table for other programs, a row a record; or a trace, for `replay`.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The file of an export; else standard output.")] = None,
     without_content: Annotated[
         bool, typer.Option("--without-content", help="Export no words: ids, decisions, counts, times and money only.")
+    ] = False,
+    with_private: Annotated[
+        bool, typer.Option("--with-private", help="Let a trace have private questions, too: it has all words.")
     ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -47,9 +53,15 @@ def log(
         raise InvalidInput("--out and --without-content are of an export; add --export jsonl or --export parquet")
     if export is not None and (record_id or as_json):
         raise InvalidInput("an export has many records and a format of its own; leave the record and --json out")
+    if with_private and export != "trace":
+        raise InvalidInput("--with-private is of a trace; a table has everything unless --without-content is given")
+    if export == "trace" and (without_content or limit):
+        raise InvalidInput("a trace is replayed by its words, and as a whole; leave --without-content and --limit out")
     place = data_directory(data_dir)
     if record_id:
         _print_json(exits.run(_one(place, record_id)).model_dump(mode="json"))
+    elif export == "trace":
+        exits.run(_trace(place, Wanted(None, mode, since), out, with_private=with_private))
     elif export is not None:
         exits.run(_export(place, Wanted(limit, mode, since), export, out, with_content=not without_content))
     elif as_json:
@@ -92,7 +104,7 @@ async def _pages(edgewise: Client, wanted: Wanted) -> AsyncGenerator[tuple[Recor
         left, before = None if left is None else left - len(page), page[-1].record_id
 
 
-async def _export(data_dir: Path, wanted: Wanted, file_format: Format, out: Path | None, *, with_content: bool) -> None:
+async def _export(data_dir: Path, wanted: Wanted, file_format: Table, out: Path | None, *, with_content: bool) -> None:
     """A page at a time, so that the size of the log does not matter."""
     from router.log.export import columns, json_lines, opened, row_of
 
@@ -109,14 +121,38 @@ async def _export(data_dir: Path, wanted: Wanted, file_format: Format, out: Path
                     advance(len(page))
 
 
+async def _trace(data_dir: Path, wanted: Wanted, out: Path | None, *, with_private: bool) -> None:
+    from router.log.export import unfinished
+
+    left_out = 0
+    with ExitStack() as stack:
+        file = sys.stdout
+        if out is not None:
+            file = stack.enter_context(stack.enter_context(unfinished(out)).open("w", encoding="utf-8"))
+        advance = stack.enter_context(_counting("lines")) if out else None
+        async with (
+            client(data_dir, records_only=True) as edgewise,
+            aclosing(edgewise.trace(since=wanted.since, mode=wanted.mode, with_private=with_private)) as lines,
+        ):
+            async for line, so_far in lines:
+                left_out = so_far
+                if line:
+                    file.write(f"{line}\n")
+                if advance is not None:
+                    advance(1)
+    if left_out:
+        told = f"left out: {left_out} answers that are private (--with-private), or without words here"
+        print(told, file=sys.stderr)
+
+
 @contextmanager
-def _counting() -> Iterator[Callable[[int], None]]:
-    """How many records were written so far, on standard error; how many there are is not known before."""
+def _counting(what: str = "records") -> Iterator[Callable[[int], None]]:
+    """How many of them were written so far, on standard error; how many there are is not known before."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,} records"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn(f"{{task.completed:,}} {what}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
         yield lambda count: progress.advance(task, count)

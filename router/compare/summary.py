@@ -293,7 +293,10 @@ def _mode(columns: Columns, mode: str, estimates: Mapping[_Key, Estimate]) -> Mo
 
 
 def _share(scores: Numbers) -> Interval:
-    mean, lo, hi = statistics.share_interval(scores[~np.isnan(scores)])
+    known = scores[~np.isnan(scores)]
+    if not len(known):
+        return Interval()
+    mean, lo, hi = statistics.share_interval(known)
     return Interval(mean=mean, lo=lo, hi=hi)
 
 

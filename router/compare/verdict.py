@@ -16,22 +16,33 @@ _NAMED = 3
 
 def verdict(summary: Summary) -> list[str]:
     """The best mode; one comparison that matters; who else is worth a look; and where the picture turns around."""
-    ranked = _ranked(summary)
-    if not ranked:
+    if not summary.modes:
         return ["Nothing has been asked yet."]
     if all(found.errors == found.n for found in summary.modes.values()):
         return ["Every answer failed, so there is nothing to compare; records.jsonl has the reason of each."]
+    graded = {mode: found for mode, found in summary.modes.items() if found.accuracy.mean is not None}
+    if len(summary.modes) == 1 and graded:
+        return [_alone(*next(iter(graded.items()))), *_failed(summary)]
+    said = _of_accuracy(summary.model_copy(update={"modes": graded})) if graded else []
+    ungraded = [mode for mode in summary.modes if mode not in graded]
+    if ungraded:
+        said.append(f"No answer of {_listed(ungraded)} is graded, so nothing is known of how right they are.")
+    if len(summary.modes) > 1:
+        said += _fastest(summary)
+    return said + _failed(summary)
+
+
+def _of_accuracy(summary: Summary) -> list[str]:
+    ranked = _ranked(summary)
     if len(ranked) == 1:
-        return [_alone(ranked[0], summary.modes[ranked[0]]), *_failed(summary)]
+        found = summary.modes[ranked[0]]
+        return [f"{figures.percent_interval(found.accuracy)} right: {ranked[0]}, on its {found.n:,} questions."]
     said = [_most_accurate(summary, ranked)]
     pair = _headline(summary, ranked)
     if pair and summary.modes[ranked[0]].accuracy.mean:
         said.append(_compared(summary, pair))
         said += _turning(summary, pair)
-    said += _cheapest(summary, ranked, pair)
-    said += _front(summary)
-    said += _fastest(summary)
-    return said + _failed(summary)
+    return said + _cheapest(summary, ranked, pair) + _front(summary)
 
 
 def headline(summary: Summary) -> PairSummary | None:

@@ -117,17 +117,23 @@ def json_lines(write: Callable[[str], object], names: Sequence[str]) -> Sink:
 
 @contextmanager
 def opened(path: Path, file_format: Format, names: Sequence[str]) -> Iterator[Sink]:
-    """A file that is there once all of it was written, and never before; nobody else may read it."""
+    """A table that is there once all of it was written."""
+    with unfinished(path) as beside, _written(beside, file_format, names) as sink:
+        yield sink
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """What becomes the file once all of it was written, and never before; nobody but its owner may read it."""
     if path.is_dir() or not path.parent.is_dir():
         raise InvalidInput(f"{path} cannot be written: name a file in a directory that is there")
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(descriptor)
-        with _removed_if_left(Path(name)) as unfinished:
-            with _written(unfinished, file_format, names) as sink:
-                yield sink
-            _sync(unfinished)
-            unfinished.replace(path)
+        with _removed_if_left(Path(name)) as beside:
+            yield beside
+            _sync(beside)
+            beside.replace(path)
     except OSError as error:
         raise NotReady(f"{path} cannot be written ({error.strerror or error}); check the disk and the path") from error
 

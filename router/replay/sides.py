@@ -30,6 +30,7 @@ from router.meter import (
     embed_asked,
     generation_asked,
     read_asked,
+    retrieval_asked,
     score_asked,
     unpacked,
 )
@@ -103,7 +104,7 @@ class _Recorded:
         )
 
     async def _retrieve(self, query: Query) -> Findings:
-        call = await self._stage.take(self.author, "retrieve", query.model_dump_json())
+        call = await self._stage.take(self.author, "retrieve", retrieval_asked(query))
         _raise_as_recorded(call)
         return Findings.model_validate_json(call.response)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgewise.errors import CloudUnavailable, NotFound
+from edgewise.types import Grade
 from router.compare.comparison import run_compare
 from router.compare.questions import Graded
 from router.compare.rows import read_run
@@ -20,7 +21,7 @@ from router.replay.result import MISSING, result, write
 from router.replay.run import Replayed, replay
 from router.trace import Head, Trace
 from tests.arbiters import an_arbiter
-from tests.routers import VARIANTS, a_cloud, an_edge, place
+from tests.routers import VARIANTS, Place, Trying, a_cloud, an_edge, place, question
 from tests.sides import UNSURE, FakeCloud, FakeEdge, Say
 
 
@@ -160,3 +161,42 @@ def test_a_router_from_elsewhere_decides_question_by_question(tmp_path: Path) ->
     }  # fmt: skip
     assert found.undecided["theirs"] == 2
     assert found.covered("theirs") == 0.5
+
+
+# --- from the log -----------------------------------------------------------------------------------------------------
+
+
+def test_the_log_is_a_trace_in_which_grades_are_scores(tried: Trying, tmp_path: Path) -> None:
+    async def work(place: Place) -> None:
+        first = await place.ask(question("edge_only", text="Who sails?"))
+        await place.ask(question("cloud_only", text="Who sails?"))
+        await place.ask(question("edge_only", text="A secret?", privacy="PRIVATE"))
+        for text in ("Who rows?", "And why?"):
+            talk = await place.ask(question("edge_only", text=text, conversation_id="talk"))
+        await place.door.grade(Grade(record_id=first.done.record_id, grader="me", score=0.25))
+        lines = [line async for line in place.door.trace()]
+        assert lines[-1] == ("", 1)
+        (tmp_path / "log.jsonl").write_text("".join(f"{line}\n" for line, _ in lines[:-1]))
+        trace = Trace.read(tmp_path / "log.jsonl")
+        assert "A secret?" not in (tmp_path / "log.jsonl").read_text()
+        assert [one.text for one in trace.questions.values()] == ["Who sails?", "Who rows?", "And why?"]
+        assert list(trace.questions.values())[-1].turns[0].text == "Who rows?"
+        assert talk.done.record_id == list(trace.answers.values())[-1].row.record_id
+        with_private = [line async for line in place.door.trace(with_private=True, mode="edge_only")]
+        assert sum("A secret?" in line for line, _ in with_private) > 0
+        assert not any(json.loads(line).get("mode") == "cloud_only" for line, _ in with_private[:-1])
+
+    tried(work, an_edge(UNSURE))
+    trace = Trace.read(tmp_path / "log.jsonl")
+    candidates = [of_mode("edge_only"), of_mode("cloud_only"), of_mode("pre_arbitration")]
+    settings = RouterSettings(gain_threshold=0.9)
+    found = replay(trace, candidates, settings, an_arbiter)
+    scores = {(trace.questions[row.id].text, row.mode): row.score for row in found.rows}
+    assert scores["Who sails?", "edge_only"] == scores["Who sails?", "pre_arbitration"] == 0.25
+    assert scores["Who sails?", "cloud_only"] is None
+    assert scores["And why?", "edge_only"] is None
+    assert {mode: found.covered(mode) for mode in ("edge_only", "cloud_only")} == {
+        "edge_only": 1.0, "cloud_only": pytest.approx(1 / 3),
+    }  # fmt: skip
+    ungraded = result(trace, candidates, found, "").modes["cloud_only"]
+    assert (ungraded.n, ungraded.ungraded, ungraded.accuracy.mean) == (1, 1, None)

@@ -153,3 +153,17 @@ def test_the_sentences_read_for_any_number_of_modes(count: int) -> None:
     right: dict[str, Right] = {mode: lambda n, at=at: n % 9 < at + 1 for at, mode in enumerate(MODES[:count])}  # type: ignore[misc]
     text = said(answers(right, 45), 45)
     assert "{" not in text
+
+
+def test_modes_that_nobody_graded_are_in_no_claim_of_accuracy() -> None:
+    def ungraded(rows: Sequence[Row], *modes: str) -> list[Row]:
+        nothing = {"score": None, "f1": None}
+        return [each.model_copy(update=nothing) if each.mode in modes else each for each in rows]
+
+    asked = answers({"edge_only": always, "agent": always}, 20)
+    one = said(ungraded(asked, "agent"), 20)
+    assert "right: edge_only, on its 20 questions." in one
+    assert "No answer of agent is graded, so nothing is known of how right they are." in one
+    none = said(ungraded(asked, "agent", "edge_only"), 20)
+    assert none.startswith("No answer of edge_only and agent is graded")
+    assert "accurate" not in none

@@ -371,6 +371,24 @@ class GradeAnswerResponse(_message.Message):
     grade: Grade
     def __init__(self, grade: _Optional[_Union[Grade, _Mapping]] = ...) -> None: ...
 
+class ExportTraceRequest(_message.Message):
+    __slots__ = ("since", "mode", "with_private")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    WITH_PRIVATE_FIELD_NUMBER: _ClassVar[int]
+    since: str
+    mode: str
+    with_private: bool
+    def __init__(self, since: _Optional[str] = ..., mode: _Optional[str] = ..., with_private: bool = ...) -> None: ...
+
+class ExportTraceResponse(_message.Message):
+    __slots__ = ("line", "left_out")
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    line: str
+    left_out: int
+    def __init__(self, line: _Optional[str] = ..., left_out: _Optional[int] = ...) -> None: ...
+
 class Arm(_message.Message):
     __slots__ = ("mode", "weight")
     MODE_FIELD_NUMBER: _ClassVar[int]

@@ -65,6 +65,11 @@ class RouterServiceStub(object):
                 request_serializer=edgewise_dot_v1_dot_router__pb2.GradeAnswerRequest.SerializeToString,
                 response_deserializer=edgewise_dot_v1_dot_router__pb2.GradeAnswerResponse.FromString,
                 _registered_method=True)
+        self.ExportTrace = channel.unary_stream(
+                '/edgewise.v1.RouterService/ExportTrace',
+                request_serializer=edgewise_dot_v1_dot_router__pb2.ExportTraceRequest.SerializeToString,
+                response_deserializer=edgewise_dot_v1_dot_router__pb2.ExportTraceResponse.FromString,
+                _registered_method=True)
         self.StartExperiment = channel.unary_unary(
                 '/edgewise.v1.RouterService/StartExperiment',
                 request_serializer=edgewise_dot_v1_dot_router__pb2.StartExperimentRequest.SerializeToString,
@@ -124,6 +129,13 @@ class RouterServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportTrace(self, request, context):
+        """The log as a trace, a line at a time (router/replay/README.md): what was answered, with the calls behind it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StartExperiment(self, request, context):
         """Questions that name no mode are answered by one of several, by lot; one experiment at a time.
         """
@@ -175,6 +187,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.GradeAnswer,
                     request_deserializer=edgewise_dot_v1_dot_router__pb2.GradeAnswerRequest.FromString,
                     response_serializer=edgewise_dot_v1_dot_router__pb2.GradeAnswerResponse.SerializeToString,
+            ),
+            'ExportTrace': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportTrace,
+                    request_deserializer=edgewise_dot_v1_dot_router__pb2.ExportTraceRequest.FromString,
+                    response_serializer=edgewise_dot_v1_dot_router__pb2.ExportTraceResponse.SerializeToString,
             ),
             'StartExperiment': grpc.unary_unary_rpc_method_handler(
                     servicer.StartExperiment,
@@ -355,6 +372,33 @@ class RouterService(object):
             '/edgewise.v1.RouterService/GradeAnswer',
             edgewise_dot_v1_dot_router__pb2.GradeAnswerRequest.SerializeToString,
             edgewise_dot_v1_dot_router__pb2.GradeAnswerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportTrace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/edgewise.v1.RouterService/ExportTrace',
+            edgewise_dot_v1_dot_router__pb2.ExportTraceRequest.SerializeToString,
+            edgewise_dot_v1_dot_router__pb2.ExportTraceResponse.FromString,
             options,
             channel_credentials,
             insecure,

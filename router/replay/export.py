@@ -1,0 +1,108 @@
+"""The log as a trace: what a device has answered, so that it can be replayed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from edgewise.types import Author, Privacy, Record, SideStatus
+from router.compare.questions import Graded, Said
+from router.compare.runner import Pair, row_of
+from router.log import Log, mean_grade
+from router.meter import SideCall
+from router.trace import Answered, Asked, Called, Head, Line
+
+_PAGE = 500
+
+
+@dataclass
+class Export:
+    """Records of a log as lines of a trace, oldest first; `left_out` counts those that are private or have no words.
+
+    A grade of an answer is its score. Earlier turns of a conversation are part of a question. What a caller sent along
+    (sampling, a schema, collections, a history of its own) is in no record: such calls are there, but nothing that is
+    replayed will ask for them.
+    """
+
+    log: Log
+    with_private: bool = False
+    left_out: int = 0
+    _said: dict[tuple[str, str], list[Said]] = field(default_factory=dict)
+
+    async def lines(self, head: Head, since: str = "", mode: str = "") -> AsyncGenerator[Line]:
+        """The head names the models of the newest calls where it does not name any."""
+        found = await self._wanted(since)
+        yield await self._named(head, found)
+        asked: set[str] = set()
+        for record_id in reversed(found):
+            record = await self.log.get(record_id)
+            if not record.question.strip():
+                self.left_out += 1
+                continue
+            question = self._question(record)
+            if mode not in {"", record.mode_asked}:
+                continue
+            if record.privacy is Privacy.PRIVATE and not self.with_private:
+                self.left_out += 1
+                continue
+            if question.id not in asked:
+                asked.add(question.id)
+                yield Asked(question=question)
+            for call in await self.log.calls(record_id):
+                yield Called(question=question.id, mode=record.mode_asked, call=call)
+            yield _answered(question, record)
+
+    async def _wanted(self, since: str) -> list[str]:
+        """The ids of the records, newest first: the records themselves are too many to hold."""
+        found: list[str] = []
+        before = ""
+        while page := await self.log.newest(limit=_PAGE, before_record_id=before, since=since):
+            found += [record.record_id for record in page]
+            before = page[-1].record_id
+        return found
+
+    async def _named(self, head: Head, found: list[str]) -> Head:
+        newest: dict[Author, SideCall] = {}
+        for record_id in found[:_PAGE] if not head.edge.model_hash or head.cloud is None else ():
+            for call in await self.log.calls(record_id):
+                if call.kind == "generate" and call.model_hash:
+                    newest.setdefault(call.side, call)
+        edge, cloud = newest.get("edge"), newest.get("cloud")
+        if edge and not head.edge.model_hash:
+            known = {"model": edge.model, "model_hash": edge.model_hash}
+            head = head.model_copy(update={"edge": head.edge.model_copy(update=known)})
+        if cloud and head.cloud is None:
+            status = SideStatus(ready=True, model=cloud.model, model_hash=cloud.model_hash)
+            head = head.model_copy(update={"cloud": status})
+        return head
+
+    def _question(self, record: Record) -> Graded:
+        """What was asked, with what was said before in its conversation; this answer is said there from now on."""
+        earlier: list[Said] = []
+        asked = Said(text=record.question)
+        if record.conversation_id and not record.shadow_of:
+            said = self._said.setdefault((record.app, record.conversation_id), [])
+            earlier = [*said]
+            if not record.error and record.answer:
+                said += [asked, Said(role="assistant", text=record.answer)]
+        turns = (*earlier, asked)
+        private = {Privacy.PRIVATE: True, Privacy.PUBLIC: False}.get(record.privacy)
+        told = json.dumps([*(turn.model_dump() for turn in turns), private], ensure_ascii=False)
+        name = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
+        return Graded(id=name, turns=turns, answers=None, private=private)
+
+
+def _answered(question: Graded, record: Record) -> Answered:
+    row = row_of(Pair(question, record.mode_asked), record)
+    grade = mean_grade(record)
+    return Answered(
+        asked_at=datetime.fromisoformat(record.created_at).astimezone().isoformat(),
+        calls=record.calls,
+        row=row if grade is None else row.model_copy(update={"score": grade, "f1": None}),
+        propensity=record.propensity,
+        experiment=record.experiment,
+        arm=record.arm,
+    )
