@@ -36,7 +36,7 @@ def _of_accuracy(summary: Summary) -> list[str]:
     ranked = _ranked(summary)
     if len(ranked) == 1:
         found = summary.modes[ranked[0]]
-        return [f"{figures.percent_interval(found.accuracy)} right: {ranked[0]}, on its {found.n:,} questions."]
+        return [f"Right in {ranked[0]}: {figures.percent_interval(found.accuracy)} of its {found.n:,} questions."]
     said = [_most_accurate(summary, ranked)]
     pair = _headline(summary, ranked)
     if pair and summary.modes[ranked[0]].accuracy.mean:

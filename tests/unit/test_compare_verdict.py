@@ -162,7 +162,7 @@ def test_modes_that_nobody_graded_are_in_no_claim_of_accuracy() -> None:
 
     asked = answers({"edge_only": always, "agent": always}, 20)
     one = said(ungraded(asked, "agent"), 20)
-    assert "right: edge_only, on its 20 questions." in one
+    assert "Right in edge_only: 100 % (84–100) of its 20 questions." in one
     assert "No answer of agent is graded, so nothing is known of how right they are." in one
     none = said(ungraded(asked, "agent", "edge_only"), 20)
     assert none.startswith("No answer of edge_only and agent is graded")
