@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from typing import Any, Literal, Protocol, get_args
 from edgewise.errors import InvalidInput, NotReady
 from edgewise.types import Record, Value
 from router.log.egress import without_content
+from router.log.grades import mean_grade
 
 Format = Literal["parquet", "jsonl"]
 Rows = Sequence["Row"]
@@ -87,15 +87,14 @@ class Sink(Protocol):
 
 def row_of(record: Record, *, with_content: bool = True) -> Row:
     known = (record if with_content else without_content(record)).model_dump(mode="json")
-    scores = [grade.score for grade in record.grades]
     return Row.model_validate(
         {
             **{name: value for name, value in known.items() if name in Row.model_fields},
             **{name: json.dumps(known[name], ensure_ascii=False) for name in _LISTS},
             **{f"{side}_{name}": count for side, tokens in known["usage"].items() for name, count in tokens.items()},
             "created_at": record.created_at or None,
-            "grades_count": len(scores),
-            "grades_mean": statistics.fmean(scores) if scores else None,
+            "grades_count": len(record.grades),
+            "grades_mean": mean_grade(record),
         }
     )
 
