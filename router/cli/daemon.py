@@ -40,6 +40,7 @@ def up(
 ) -> None:
     """Run the daemon. Prints `ready grpc=... http=...` when it can answer; SIGTERM drains and ends it."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every plug-in that it brings along
 
     async def work() -> None:
         from router.daemon import check_free, check_places, serving, until_sigterm

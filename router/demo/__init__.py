@@ -21,5 +21,10 @@ def questions() -> Path:
     return _folder() / "questions.jsonl"
 
 
+def trace() -> Path:
+    """What came of them in eight modes, recorded: `edgewise replay` answers from it."""
+    return _folder() / "trace.jsonl.gz"
+
+
 def _folder() -> Path:
     return Path(str(files("router.demo")))

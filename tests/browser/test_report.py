@@ -15,6 +15,8 @@ from tests.bench.compare.synthetic import write_records
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 QUESTIONS, MODES = 60, 4
 
+pytestmark = pytest.mark.system
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
