@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgewise import exits
-from edgewise.errors import InvalidInput
+from edgewise.errors import InvalidInput, NotFound, NotReady
 from router.cli.local import AsJson, DataDir, as_given, client, data_directory
 
 if TYPE_CHECKING:
@@ -97,7 +97,13 @@ async def _pages(edgewise: Client, wanted: Wanted) -> AsyncGenerator[tuple[Recor
     since, left, before = parse_moment(wanted.since), wanted.limit, ""
     while left is None or left > 0:
         limit = _PAGE if left is None else min(left, _PAGE)
-        page = await edgewise.records(limit=limit, mode=wanted.mode, since=since, before_record_id=before)
+        try:
+            page = await edgewise.records(limit=limit, mode=wanted.mode, since=since, before_record_id=before)
+        except NotFound:  # of `before`, which was there a moment ago
+            removed = (
+                "records were removed while they were read (router.keep_days, router.keep_records); do it once more"
+            )
+            raise NotReady(removed) from None
         if not page:
             return
         yield page
