@@ -219,7 +219,9 @@ class MeteredEdge(Metered):
             return scores
 
     async def read(self, question: Text, passages: tuple[Passage, ...]) -> Reading:
-        with self._noting("read", read_asked(question, passages)) as call:
+        texts = [question.model_dump(mode="json"), *(passage.text.model_dump(mode="json") for passage in passages)]
+        with self._noting("read", _json(texts)) as call:
+            call.asked = read_asked(question, passages)
             reading = await self._edge.read(question, passages)
             call.known = {"response": _canonical(reading)}
             return reading

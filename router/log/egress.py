@@ -23,7 +23,7 @@ _OF_A_RECORD = {
 }  # fmt: skip
 _OF_A_CALL = {
     "side", "kind", "prompt_version", "model", "model_hash", "finish_reason", "tokens", "timings", "started_s",
-    "first_s", "ended_s", "cost_usd", "cost_basis", "flops", "error",
+    "first_s", "ended_s", "cost_usd", "cost_basis", "flops", "error", "reason",
 }  # fmt: skip
 
 
@@ -82,7 +82,12 @@ def _call_without_content(call: SideCall) -> SideCall:
 
 
 def _is_public_call(call: SideCall) -> bool:
-    """Requests and findings are JSON with a label beside each of their texts; what a score has after it has none."""
+    """Requests and findings are JSON with a label beside each of their texts; what a score has after it has none.
+
+    What is embedded is the question or an answer, which the record has the label of, or a draft, whose prompt has it.
+    """
+    if call.kind == "embed":
+        return True
     texts = (call.request, call.response) if call.kind == "retrieve" else (call.request,)
     try:
         values = [value for text in texts if text for value in _values(text)]

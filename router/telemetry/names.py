@@ -18,7 +18,8 @@ SCOPE = "edgewise.router"
 # --- values -----------------------------------------------------------------------------------------------------------
 
 CHAT, RETRIEVAL, INVOKE_AGENT, INVOKE_WORKFLOW = "chat", "retrieval", "invoke_agent", "invoke_workflow"
-SCORE = "score"  # ours: log-probabilities of given texts; the conventions know no such operation
+EMBEDDINGS = "embeddings"
+SCORE, READ = "score", "read"  # ours: likelihoods of given texts, what passages say; the conventions know no such thing
 PROVIDER = "edgewise"  # who serves the models that we call: our edge node and our gateway, whatever is behind them
 TEXT, UNKNOWN = "text", "unknown"
 JSON_OUTPUT = "json"

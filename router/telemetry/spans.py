@@ -17,15 +17,22 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from edgewise.types import Findings, Grade, Privacy, Prompt, Query, Record, Tokens
-from router.meter import SideCall
+from edgewise.types import Grade, Prompt, Query, Record, Tokens
+from router.log.egress import is_public
+from router.meter import Kind, SideCall
 from router.observer import grader_kind
 from router.telemetry import names
 
 Attribute = str | bool | int | float | Sequence[str] | None
 Attributes = Mapping[str, Attribute]
 
-_OPERATIONS = {"generate": names.CHAT, "retrieve": names.RETRIEVAL, "score": names.SCORE}
+_OPERATIONS: dict[Kind, str] = {
+    "generate": names.CHAT,
+    "retrieve": names.RETRIEVAL,
+    "score": names.SCORE,
+    "read": names.READ,
+    "embed": names.EMBEDDINGS,
+}
 _HALF = 16
 _ID_LIMIT = 1 << 64
 
@@ -95,19 +102,6 @@ def measurements_of(record: Record, calls: Sequence[SideCall]) -> Iterator[Measu
 def is_sampled(record_id: str, ratio: float) -> bool:
     """Decided by the record's id: everybody who samples by it decides the same."""
     return int(record_id[:8], 16) < ratio * 16**8
-
-
-def is_public(record: Record, calls: Sequence[SideCall]) -> bool:
-    """Whether the question, the answer and every text that a side saw or found may be shown to anybody."""
-    labels = [record.privacy, *(passage.text.label for passage in record.citations)]
-    for call in calls:
-        if call.kind == "retrieve":
-            labels.append(Query.model_validate_json(call.request).text.label)
-            found = Findings.model_validate_json(call.response) if call.response else Findings()
-            labels += [passage.text.label for passage in found.passages]
-        elif call.kind == "generate":
-            labels.append(Prompt.model_validate_json(call.request).label)
-    return Privacy.tightest(labels) is Privacy.PUBLIC
 
 
 def attributes_of(values: Attributes) -> list[KeyValue]:
@@ -255,7 +249,7 @@ def _of_one_call(call: SideCall) -> Iterator[Measurement]:
         }
     )
     yield Measurement(names.CALL_DURATION, call.ended_s - call.started_s, by | ended)
-    if call.kind == "retrieve":
+    if call.kind not in {"generate", "score"}:
         return
     if call.first_s is not None:
         yield Measurement(names.FIRST_CHUNK, call.first_s - call.started_s, by)
@@ -269,7 +263,7 @@ def _of_one_call(call: SideCall) -> Iterator[Measurement]:
 
 
 def _name_of_call(call: SideCall) -> str:
-    what = call.side if call.kind == "retrieve" else call.model
+    what = call.model if call.kind in {"generate", "score"} else call.side
     return f"{_OPERATIONS[call.kind]} {what}".strip()
 
 

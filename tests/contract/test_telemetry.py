@@ -118,6 +118,7 @@ def test_calls_have_the_names_of_the_conventions(tmp_path: Path) -> None:
         "invoke_workflow cloud_info_edge_rag",
         "retrieval edge",
         "retrieval cloud",
+        "read edge",
         "chat fake-edge",
     }
     chat = by_name["chat fake-edge"]

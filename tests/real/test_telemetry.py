@@ -41,7 +41,9 @@ def test_a_daemon_tells_its_collector_before_it_ends(tmp_path: Path) -> None:
             assert collector.requests == []
             assert daemon.stop() == 0
         assert {span.trace_id.hex() for span in collector.spans} == {record_id}
-        assert [values(span.attributes)["edgewise.side"] for span in collector.spans if span.parent_span_id] == ["edge"]
+        calls = [values(span.attributes) for span in collector.spans if span.parent_span_id]
+        told = [(call["edgewise.side"], call["gen_ai.operation.name"]) for call in calls]
+        assert told == [("edge", "chat"), ("edge", "embeddings")]
         assert b"France" not in collector.everything
     for series in (
         'edgewise_answers_total{author="edge",error="none",mode="edge_only"} 1.0',

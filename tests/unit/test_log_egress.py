@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from edgewise.types import Findings, Message, Passage, Privacy, Prompt, Query, Record, Text
 from router.log.egress import is_public, without_content
-from router.meter import SideCall
+from router.meter import Ledger, MeteredEdge, SideCall
 from tests.logs import call, record
-from tests.sides import passage
+from tests.sides import FakeEdge, passage
 
 PUBLIC = record("p", privacy=Privacy.PUBLIC)
 
@@ -24,6 +26,15 @@ def looked_up(query: Privacy, *found: Privacy) -> SideCall:
     return call("k", kind="retrieve", request=request, response=findings.model_dump_json())
 
 
+def read(*labels: Privacy) -> SideCall:
+    """As the meter writes it."""
+    ledger = Ledger(lambda: 0.0)
+    first, *others = labels
+    passages = tuple(passage("x", label=label) for label in others)
+    asyncio.run(MeteredEdge(FakeEdge(), ledger).read(Text(value="q", label=first), passages))
+    return ledger.calls[0]
+
+
 @pytest.mark.parametrize(
     "made",
     [
@@ -31,6 +42,8 @@ def looked_up(query: Privacy, *found: Privacy) -> SideCall:
         call("k", kind="score", request=prompt(Privacy.PUBLIC) + '["a", "b"]'),
         looked_up(Privacy.PUBLIC, Privacy.PUBLIC),
         looked_up(Privacy.PUBLIC),
+        read(Privacy.PUBLIC, Privacy.PUBLIC),
+        call("k", kind="embed", request='["the question"]'),
     ],
 )
 def test_public(made: SideCall) -> None:
@@ -45,6 +58,7 @@ def test_public(made: SideCall) -> None:
         call("k", kind="score", request=prompt(Privacy.UNKNOWN) + '["a", "b"]'),
         looked_up(Privacy.PUBLIC, Privacy.PUBLIC, Privacy.UNKNOWN),
         looked_up(Privacy.UNKNOWN),
+        read(Privacy.PUBLIC, Privacy.UNKNOWN),
         call("k", kind="generate", request="plain words"),
         call("k", kind="generate", request=""),
         call("k", kind="generate", request="{}"),
