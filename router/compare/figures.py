@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from router.compare.environment import Environment, Judging, Replaying
+from router.compare.offpolicy import Estimate
 from router.compare.summary import Interval, PairSummary, Quantiles
 
 UNKNOWN = "unknown"
@@ -120,6 +121,7 @@ def caveats(environment: Environment) -> list[str]:
         found.append("Costs and times marked simulated come from recorded answers or were computed for them.")
     if environment.replaying is not None:
         found.append(_replayed(environment.replaying))
+        found += [_estimated(mode, estimate) for mode, estimate in environment.replaying.off_policy.items()]
     if environment.concurrency > 1:
         found.append(f"{environment.concurrency} questions were in flight at once, which slows each of them.")
     if environment.judging is not None:
@@ -144,6 +146,16 @@ def _replayed(replaying: Replaying) -> str:
     if composed:
         said += f"; times of {', '.join(composed)} are put together from those of their calls"
     return f"{said}."
+
+
+def _estimated(mode: str, estimate: Estimate) -> str:
+    if estimate.mean is None:
+        return f"None of the {estimate.n} graded answers by lot is one that {mode} would have given."
+    ends = "" if estimate.lo is None or estimate.hi is None else f" ({estimate.lo:.2f} to {estimate.hi:.2f})"
+    return (
+        f"By lots and grades of experiments, {mode} scores {estimate.mean:.2f}{ends}: estimated from {estimate.matched} of "
+        f"{estimate.n} answers, which tell as much as {estimate.effective:.0f} equally probable ones."
+    )
 
 
 def _judged(judging: Judging) -> str:

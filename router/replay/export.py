@@ -43,7 +43,7 @@ class Export:
                 self.left_out += 1
                 continue
             question = self._question(record)
-            if mode not in {"", record.mode_asked}:
+            if mode not in {"", _mode_of(record)}:
                 continue
             if record.privacy is Privacy.PRIVATE and not self.with_private:
                 self.left_out += 1
@@ -52,7 +52,7 @@ class Export:
                 asked.add(question.id)
                 yield Asked(question=question)
             for call in await self.log.calls(record_id):
-                yield Called(question=question.id, mode=record.mode_asked, call=call)
+                yield Called(question=question.id, mode=_mode_of(record), call=call)
             yield _answered(question, record)
 
     async def _wanted(self, since: str) -> list[str]:
@@ -95,8 +95,13 @@ class Export:
         return Graded(id=name, turns=turns, answers=None, private=private)
 
 
+def _mode_of(record: Record) -> str:
+    """What was to answer: the arm of an experiment, else what was asked for, be it `auto`."""
+    return record.arm or record.mode_asked
+
+
 def _answered(question: Graded, record: Record) -> Answered:
-    row = row_of(Pair(question, record.mode_asked), record)
+    row = row_of(Pair(question, _mode_of(record)), record)
     grade = mean_grade(record)
     return Answered(
         asked_at=datetime.fromisoformat(record.created_at).astimezone().isoformat(),

@@ -61,10 +61,13 @@ def _environment(trace: Trace, candidates: Sequence[Candidate], replayed: Replay
 
 
 def _off_policy(trace: Trace, candidate: Candidate) -> Estimate | None:
-    """None where no answer was left to chance: then every one that a policy would have given has been seen."""
+    """From the answers whose mode was drawn by lot; None where there are none: then nothing has to be estimated."""
     logged = [
         Logged(one.row.score, one.propensity, candidate.mode_of(trace.questions[question]) == mode)
         for (question, mode), one in trace.answers.items()
-        if one.propensity is not None and one.row.score is not None and question in trace.questions
+        if one.propensity is not None
+        and one.propensity < 1
+        and one.row.score is not None
+        and question in trace.questions
     ]
-    return estimate(logged, trace.head.seed) if any(one.propensity < 1 for one in logged) else None
+    return estimate(logged, trace.head.seed) if logged else None
