@@ -153,8 +153,8 @@ def _estimated(mode: str, estimate: Estimate) -> str:
         return f"None of the {estimate.n} graded answers by lot is one that {mode} would have given."
     ends = "" if estimate.lo is None or estimate.hi is None else f" ({estimate.lo:.2f} to {estimate.hi:.2f})"
     return (
-        f"By lots and grades of experiments, {mode} scores {estimate.mean:.2f}{ends}: estimated from {estimate.matched} of "
-        f"{estimate.n} answers, which tell as much as {estimate.effective:.0f} equally probable ones."
+        f"By lots and grades of experiments, {mode} scores {estimate.mean:.2f}{ends}, by {estimate.matched} "
+        f"of {estimate.n} answers, which tell as much as {estimate.effective:.0f} equally probable ones."
     )
 
 
