@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ _SERVER_TIMEOUT_S = 10.0
 _BRIEFLY_MS = 100
 # Any number that nobody else takes: who holds it is the one who upgrades a database on a server.
 _UPGRADING = 0x6564_6765
+Fault = SQLAlchemyError | OSError | sqlite3.Error
 
 
 class Gone(NotReady):
@@ -107,7 +109,11 @@ class Database:
     def _in_words(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, OSError) as error:  # pg8000 lets those of its socket through
+        except (
+            SQLAlchemyError,
+            OSError,
+            sqlite3.Error,
+        ) as error:  # of sockets, and of what is asked without SQLAlchemy
             kind = _kind(error)
             if kind is not Refused:
                 self._start_anew()
@@ -215,7 +221,7 @@ def _begin_sqlite(connection: sql.Connection) -> None:
         connection.connection.cursor().execute("BEGIN")
 
 
-def _kind(error: SQLAlchemyError | OSError) -> type[NotReady]:
+def _kind(error: Fault) -> type[NotReady]:
     """What a fault means: this will not do, or the settings will not, or the database may be back later.
 
     PostgreSQL says so with the class of its SQLSTATE (its manual, appendix A).
@@ -226,14 +232,14 @@ def _kind(error: SQLAlchemyError | OSError) -> type[NotReady]:
     return NotReady if isinstance(error, ssl.SSLError) or state in {"28", "3D"} else Gone
 
 
-def _reason(error: SQLAlchemyError | OSError) -> str:
+def _reason(error: Fault) -> str:
     """In one line."""
     cause = getattr(error, "orig", None) or error
     text = _fields(error).get("M") or str(cause)
     return next(iter(text.splitlines()), type(cause).__name__)
 
 
-def _fields(error: SQLAlchemyError | OSError) -> dict[str, str]:
+def _fields(error: Fault) -> dict[str, str]:
     """Of a message of a PostgreSQL server, as pg8000 raises them: `C` is the SQLSTATE, `M` the text."""
     arguments = getattr(getattr(error, "orig", None), "args", ())
     return arguments[0] if arguments and isinstance(arguments[0], dict) else {}
