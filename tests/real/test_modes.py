@@ -102,7 +102,7 @@ def test_a_mode_answers_and_its_record_agrees(daemon: Daemon, mode: str) -> None
 
 def test_both_sides_are_in_the_record_of_a_question_that_asked_both(daemon: Daemon) -> None:
     _, record = events_of(daemon, Question(text=ABOUT_WORKSHOP, mode="post_arbitration", sampling=SHORT))
-    assert len(record.calls) == 2
+    assert len(record.calls) == 3, "both wrote, and the draft was embedded to be judged"
     assert (record.cloud_calls, record.cloud_generates) == (1, 1)
     assert record.usage.edge.completion_tokens > 0
     assert record.usage.cloud.completion_tokens > 0
