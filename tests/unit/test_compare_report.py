@@ -252,6 +252,15 @@ def test_the_note_has_five_columns_and_knows_variants() -> None:
     assert in_order_of_the_note(["auto", "agent", "cloud_only"]) == ["cloud_only", "agent", "auto"]
 
 
+def test_a_warm_pass_is_predicted_like_its_mode_and_stands_beside_it() -> None:
+    for mode in ("edge_only", "agent", "post_arbitration+cascade", "edge_only+rag", "auto"):
+        assert prediction(f"{mode} (warm)") is prediction(mode)
+    asked = ["edge_only", "agent", "auto", "edge_only (warm)", "agent (warm)", "auto (warm)"]
+    assert in_order_of_the_note(asked) == [
+        "edge_only", "edge_only (warm)", "agent", "agent (warm)", "auto", "auto (warm)",
+    ]  # fmt: skip
+
+
 def test_figures_are_written_for_people() -> None:
     assert [figures.dollars(value) for value in (None, 0.0, 0.0000431, 0.5, 12.3, 1234.5)] == [
         "unknown", "$0", "$0.000043", "$0.50", "$12.30", "$1,234.50",
