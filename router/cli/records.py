@@ -152,7 +152,7 @@ async def _trace(data_dir: Path, wanted: Wanted, out: Path | None, *, with_priva
                 if advance is not None:
                     advance(1)
     if left_out:
-        told = f"left out: {left_out} answers that are private (--with-private), or without words here"
+        told = f"left out: {left_out} answer{'s' * (left_out != 1)}, private (--with-private) or without words here"
         print(told, file=sys.stderr)
 
 

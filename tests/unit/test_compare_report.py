@@ -16,8 +16,9 @@ from edgewise.types import CostBasis, Grounding
 from router.compare import figures, report
 from router.compare.chart import cost_accuracy, latency_accuracy
 from router.compare.drilldown import drilldown
-from router.compare.environment import Environment, Machine, Model
+from router.compare.environment import Environment, Judging, Machine, Model
 from router.compare.front import pareto
+from router.compare.judge import agreement
 from router.compare.prediction import in_order_of_the_note, prediction
 from router.compare.questions import Graded
 from router.compare.report import difference, render
@@ -275,3 +276,18 @@ def test_figures_are_written_for_people() -> None:
     assert figures.times(0.0123, 0.01, 0.02) == "1.2 % (1.0 to 2.0 %) of"
     assert figures.seconds_range(0.2, 0.31) == "0.20–0.31 s"
     assert figures.seconds_range(0.05, 0.31) == "50 ms–0.31 s"
+
+
+def test_a_judge_that_is_not_shown_to_tell_answers_apart_is_said_to_be_that() -> None:
+    def told(*pairs: tuple[float, float]) -> str:
+        found = Judging(side="edge", prompt_version="1", agreement=agreement(pairs), unjudged=0, cost_usd=0.0)
+        return " ".join(
+            figures.caveats(environment().model_copy(update={"judging": found, "left_out": 1, "skipped": 1}))
+        )
+
+    always_right = told((1.0, 1.0), (1.0, 0.0), (1.0, 0.0))
+    assert "33 % of 3; one of the two called all of them right" in always_right
+    assert "kappa" not in always_right
+    assert "(1 answer fewer)" in always_right
+    assert "1 line at fault" in always_right
+    assert "kappa 1.00" in told((1.0, 1.0), (0.0, 0.0))
