@@ -106,6 +106,11 @@ def basis(environment: Environment, mode: str) -> str:
 def caveats(environment: Environment) -> list[str]:
     """What a reader must know before trusting the numbers, one sentence each."""
     found: list[str] = []
+    if environment.to_come:
+        found.append(
+            f"This comparison is not finished: {environment.to_come:,} answer{'s' * (environment.to_come != 1)} still "
+            "to come; the command that began it goes on."
+        )
     bases = {used.value for every in environment.cost_basis.values() for used in every}
     if environment.cloud is None:
         found.append("There was no cloud: every mode answered on the edge.")
