@@ -76,7 +76,8 @@ def parse(data: bytes, message_type: type[MessageT]) -> MessageT:
 def invalid(error: ValidationError) -> InvalidInput:
     """What is wrong with some input, in one line and without repeating the input."""
     faults = [
-        f"{'.'.join(str(part)[:60] for part in fault['loc']) or 'value'}: {fault['msg']}" for fault in error.errors()
+        f"{'.'.join(str(part)[:60] for part in fault['loc']) or 'value'}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors()
     ]
     more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
     return InvalidInput("; ".join(faults[:3]) + more)

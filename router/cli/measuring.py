@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgewise import exits
-from edgewise.errors import InvalidInput
+from edgewise.errors import InvalidInput, NotReady
 from router.cli.documents import uploads
 from router.cli.local import data_directory
 
@@ -36,7 +36,12 @@ Out = Annotated[Path, typer.Option("--out", help="Where the records, the summary
 def compare(
     questions: Annotated[Path, typer.Option(help="JSON lines: id, question, answers and more (see router/compare).")],
     out: Out,
-    modes: Annotated[str, typer.Option(help="Modes and variants with commas between, or `all`.")] = "all",
+    modes: Annotated[
+        str,
+        typer.Option(
+            help="Modes and variants with commas between, such as edge_only+rag, or `all`: each mode, and +cascade."
+        ),
+    ] = "all",
     docs: Annotated[list[Path] | None, typer.Option(help="Documents for the edge; repeatable.")] = None,
     info_docs: Annotated[list[Path] | None, typer.Option(help="Documents for the cloud's corpus; repeatable.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first questions.")] = None,
@@ -138,9 +143,7 @@ async def _compare(wanted: _Wanted) -> None:
         console.print(f"left out: {fault}", style="yellow", markup=False, highlight=False)
     manner = Manner(wanted.seed, wanted.concurrency, wanted.warm)
     check(graded[: wanted.limit], wanted.modes, wanted.judge)
-    missing = [str(path) for path in (*wanted.docs, *wanted.info_docs) if not path.exists()]
-    if missing:
-        raise InvalidInput(f"{missing[0]} does not exist")
+    _check_documents(wanted)
     store, settings = data_directory(out / "data"), Settings.load()
     try:
         with Ownership(store), console.status("starting the models") as status:
@@ -152,6 +155,11 @@ async def _compare(wanted: _Wanted) -> None:
                 await _ingest(stack, wanted.docs)
                 status.stop()
                 edge, cloud = await stack.router.status()
+                if wanted.judge == "cloud" and not cloud.ready:
+                    raise NotReady(
+                        f"the cloud cannot judge: {cloud.reason or 'it is not ready'}; use --judge edge, or configure "
+                        "one (cloud.address, cloud.backend; or --embedded-cloud)"
+                    )
                 head = Head(
                     edge=edge, cloud=cloud if cloud.ready else None, settings=settings.router.apart,
                     unknown=settings.privacy.unknown, policy_version=stack.router.policy_version,
@@ -166,6 +174,18 @@ async def _compare(wanted: _Wanted) -> None:
         console.print(f"stopped; the same command goes on from what {out} has")
         raise
     show(summary, out)
+
+
+def _check_documents(wanted: _Wanted) -> None:
+    """They must be there, and not hold the results, whose questions and answers would be read as documents."""
+    for path in (*wanted.docs, *wanted.info_docs):
+        if not path.exists():
+            raise InvalidInput(f"{path} does not exist; give the documents that there are")
+        if wanted.out.resolve().is_relative_to(path.resolve()):
+            raise InvalidInput(
+                f"--out {wanted.out} lies in the documents {path}, where answers would be read as documents; choose "
+                "another --out"
+            )
 
 
 async def _forget(stack: Stack) -> None:

@@ -33,7 +33,7 @@ def log(
     limit: Annotated[
         int | None, typer.Option(min=1, help="How many records, the newest ones; else 20, of an export all.")
     ] = None,
-    mode: Annotated[str, typer.Option(help="Only records of this mode.")] = "",
+    mode: Annotated[str, typer.Option(help="Only what this mode answered; `auto` leaves that to one.")] = "",
     since: Annotated[str, typer.Option(help="Only records from this date or time on, such as 2026-11-30.")] = "",
     export: Annotated[
         Format | None, typer.Option(help="Write a table for other programs, a row a record; or a trace, for `replay`.")
@@ -49,6 +49,8 @@ def log(
     data_dir: DataDir = None,
 ) -> None:
     """Show what was asked, who answered, what it cost and how it was graded."""
+    from router.modes import parse
+
     if export is None and (out or without_content):
         raise InvalidInput("--out and --without-content are of an export; add --export jsonl or --export parquet")
     if export is not None and (record_id or as_json):
@@ -57,6 +59,8 @@ def log(
         raise InvalidInput("--with-private is of a trace; a table has everything unless --without-content is given")
     if export == "trace" and (without_content or limit):
         raise InvalidInput("a trace is replayed by its words, and as a whole; leave --without-content and --limit out")
+    if mode:
+        parse(mode)
     place = data_directory(data_dir)
     if record_id:
         _print_json(exits.run(_one(place, record_id)).model_dump(mode="json"))
@@ -68,7 +72,8 @@ def log(
         records = exits.run(_newest(place, Wanted(limit or _SHOWN, mode, since)))
         _print_json([record.model_dump(mode="json") for record in records])
     else:
-        _print(exits.run(_newest(place, Wanted(limit or _SHOWN, mode, since))))
+        found = exits.run(_newest(place, Wanted(limit or _SHOWN, mode, since)))
+        print("\n".join(lines_of(found)) if found else _none(mode, since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,7 @@ async def _trace(data_dir: Path, wanted: Wanted, out: Path | None, *, with_priva
                 if advance is not None:
                     advance(1)
     if left_out:
-        told = f"left out: {left_out} answers that are private (--with-private), or without words here"
+        told = f"left out: {left_out} answer{'s' * (left_out != 1)}, private (--with-private) or without words here"
         print(told, file=sys.stderr)
 
 
@@ -199,20 +204,35 @@ def _user() -> str:
         return "user"
 
 
-def _print(records: tuple[Record, ...]) -> None:
+def _none(mode: str, since: str) -> str:
+    """What is said when there is nothing to show."""
+    if not mode and not since:
+        return "no records yet; ask something with `edgewise ask`"
+    wanted = f"{f' of {mode}' if mode else ''}{f' since {since}' if since else ''}"
+    return (
+        f"no records{wanted} (a record is of the mode that answered in the end); `edgewise log` shows the newest of all"
+    )
+
+
+def _cost(record: Record) -> str:
+    if record.cost_usd is None:
+        return "cost unknown"
+    basis = f" ({record.cost_basis.value.lower()})" if record.cost_basis else ""
+    return f"${record.cost_usd:.6f}{basis}"
+
+
+def lines_of(records: tuple[Record, ...]) -> Iterator[str]:
     """Two lines a record, so that its id, which `grade` wants, is whole on a narrow terminal, too."""
-    if not records:
-        print("no records yet; ask something with `edgewise ask`")
-        return
     for record in records:
         grades = [grade.score for grade in record.grades]
         facts = (
             record.mode,
             record.author or record.error,
             f"{record.total_s:.2f} s",
-            "cost unknown" if record.cost_usd is None else f"${record.cost_usd:.6f}",
+            _cost(record),
             f"graded {sum(grades) / len(grades):.2f}" if grades else "ungraded",
+            *(["shadow, shown to nobody"] if record.shadow_of else []),
         )
-        print(f"{record.record_id}  {' · '.join(facts)}")
-        print(f"  {shorten(record.question, 200, placeholder=' ...')}")
-    print(f"{sum(not record.grades for record in records)} of {len(records)} ungraded")
+        yield f"{record.record_id}  {' · '.join(facts)}"
+        yield f"  {shorten(record.question, 200, placeholder=' ...')}"
+    yield f"{sum(not record.grades for record in records)} of {len(records)} ungraded"

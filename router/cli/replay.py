@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from router.replay.policy import Candidate
 
 
+_THRESHOLD = 0.5
+
+
 def replay(
     trace: Annotated[Path, typer.Argument(help="A trace, or the --out of a comparison.")],
     mode: Annotated[str, typer.Option(help="Modes with commas between; `all` are those that were recorded.")] = "",
@@ -24,8 +28,8 @@ def replay(
     ] = None,
     command: Annotated[str, typer.Option(help="Another router: a program that reads prompts and decides.")] = "",
     threshold: Annotated[
-        float, typer.Option(help="Score from which another router's question goes to the cloud.")
-    ] = 0.5,
+        float | None, typer.Option(help="Score from which another router's question goes to the cloud; else 0.5.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where records, summary and report go, if wanted.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -34,19 +38,22 @@ def replay(
 
     from router.arbiter.arbiter import Arbiter, Models
     from router.replay.policy import of_mode, of_table, settings_of, unique
-    from router.replay.result import result, write
+    from router.replay.result import refuse_a_comparison, result, write
     from router.replay.run import replay as run
     from router.trace import Trace
 
+    scored = _threshold(threshold, is_used=bool(command) or (policy is not None and policy.suffix == ".csv"))
+    if out is not None:
+        refuse_a_comparison(out)
     found = Trace.read(trace)
     settings, trained = found.head.settings, None
     names = found.modes if mode == "all" else tuple(filter(None, mode.split(",")))
     candidates = [of_mode(name) for name in names]
     if policy is not None and policy.suffix == ".csv":
-        candidates.append(of_table(policy, threshold))
+        candidates.append(of_table(policy, scored))
     elif policy is not None:
         settings, trained = settings_of(policy, settings)
-    candidates += _outside(command, tuple(found.questions.values()), threshold)
+    candidates += _outside(command, tuple(found.questions.values()), scored)
     if not candidates:
         raise InvalidInput(
             f"nothing is to be replayed; give --mode ({', '.join(found.modes)}), a --policy or a --command"
@@ -63,6 +70,19 @@ def replay(
         print(summary.model_dump_json(indent=1))
     else:
         show(summary, out)
+
+
+def _threshold(given: float | None, *, is_used: bool) -> float:
+    if given is None:
+        return _THRESHOLD
+    if not is_used:
+        raise InvalidInput(
+            "--threshold is for scores of another router (--policy FILE.csv, --command); Edgewise's own thresholds go "
+            "into a --policy FILE.toml"
+        )
+    if math.isnan(given):
+        raise InvalidInput("--threshold is no number; give one such as 0.5")
+    return given
 
 
 def _outside(command: str, questions: Sequence[Graded], threshold: float) -> list[Candidate]:

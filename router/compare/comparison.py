@@ -99,7 +99,9 @@ def report_again(out: Path) -> Summary:
 
 def publish(out: Path, run: Run, questions: Sequence[Graded], rows: Sequence[Row]) -> Summary:
     """Writes the summary and the page."""
-    environment = run.environment.model_copy(update={"judging": _judging(run.plan.judge, rows)})
+    started = run.environment
+    to_come = started.questions * len(run.plan.labels) - started.left_out - len(rows)
+    environment = started.model_copy(update={"judging": _judging(run.plan.judge, rows), "to_come": max(to_come, 0)})
     summary = summarise(rows, run.plan.labels, environment)
     write_text(out / SUMMARY, summary.model_dump_json(indent=1) + "\n")
     write_text(out / REPORT, render(summary, questions, rows))

@@ -66,7 +66,8 @@ class Environment(Value):
     """`left_out` counts the (question, mode) pairs that were not asked, because the mode has no sources to abstain on.
 
     `cost_basis` says for each mode what its costs stand on. `concurrency` is the number of pairs in flight. `skipped`
-    counts the lines of the questions' file that were at fault, and left out because that was asked for.
+    counts the lines of the questions' file that were at fault, and left out because that was asked for. `to_come` are
+    the answers that a run which was stopped has still to ask for.
     """
 
     question_set: str
@@ -74,6 +75,7 @@ class Environment(Value):
     seed: int
     concurrency: int = 1
     left_out: int = 0
+    to_come: int = 0
     skipped: int = 0
     warm: bool = False
     judging: Judging | None = None

@@ -107,6 +107,11 @@ def basis(environment: Environment, mode: str) -> str:
 def caveats(environment: Environment) -> list[str]:
     """What a reader must know before trusting the numbers, one sentence each."""
     found: list[str] = []
+    if environment.to_come:
+        found.append(
+            f"This comparison is not finished: {environment.to_come:,} answer{'s' * (environment.to_come != 1)} still "
+            "to come; the command that began it goes on."
+        )
     bases = {used.value for every in environment.cost_basis.values() for used in every}
     if environment.cloud is None:
         found.append("There was no cloud: every mode answered on the edge.")
@@ -127,11 +132,12 @@ def caveats(environment: Environment) -> list[str]:
     if environment.judging is not None:
         found.append(_judged(environment.judging))
     if environment.skipped:
-        found.append(f"{environment.skipped} lines of the file of questions were at fault and left out.")
+        lines = "1 line" if environment.skipped == 1 else f"{environment.skipped} lines"
+        found.append(f"Left out of the file of questions: {lines} at fault.")
     if environment.left_out:
         found.append(
             "Questions that the sources do not answer were put only to modes that read sources "
-            f"({environment.left_out} answers fewer)."
+            f"({environment.left_out} answer{'s' * (environment.left_out != 1)} fewer)."
         )
     return found
 
@@ -163,5 +169,8 @@ def _judged(judging: Judging) -> str:
     said = f"Some answers were judged by the {judging.side}"
     if agreement.agreed is None:
         return f"{said}; no answer was also scored without it, so how far to trust it is unknown."
-    kappa = "" if agreement.kappa is None else f", Cohen's kappa {agreement.kappa:.2f}"
-    return f"{said}, which agreed with scores of other kinds on {percent(agreement.agreed)} of {agreement.n}{kappa}."
+    said += f", which agreed with scores of other kinds on {percent(agreement.agreed)} of {agreement.n}"
+    if agreement.kappa is None:
+        alike = "one of the two called all of them right or all wrong"
+        return f"{said}; {alike}, so the judge is not shown to tell them apart."
+    return f"{said}, Cohen's kappa {agreement.kappa:.2f}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgewise.types import Value
+from router.compare.rows import WARM
 
 
 class Prediction(Value):
@@ -45,13 +46,16 @@ _NOTE = {
 
 def prediction(mode: str) -> Prediction | None:
     """The note's column for a mode or a variant of it; None for what it lacks: `auto`, or one model with documents."""
-    name, *options = mode.split("+")
+    name, *options = mode.removesuffix(WARM).split("+")
     return None if {"rag", "long_context"} & {*options} else _NOTE.get(name)
 
 
 def in_order_of_the_note(modes: list[str]) -> list[str]:
-    """The modes as the note's table has them, what it does not have last."""
+    """The modes as the note's table has them, what it does not have last; `MODE (warm)` where MODE is."""
     order = list(_NOTE)
-    return sorted(
-        modes, key=lambda mode: order.index(name) if (name := mode.partition("+")[0]) in order else len(order)
-    )
+
+    def place(mode: str) -> int:
+        name = mode.removesuffix(WARM).partition("+")[0]
+        return order.index(name) if name in order else len(order)
+
+    return sorted(modes, key=place)

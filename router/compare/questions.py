@@ -22,6 +22,7 @@ from router.compare import scorers
 JUDGE = "judge"
 """The scorer that is a model: it says whether an answer says the same as an accepted one (judge.py)."""
 _SHOWN_FAULTS = 5
+_MEND = "\nmend them; `edgewise compare --skip-bad` leaves such lines out"
 
 
 class Said(Value):
@@ -128,7 +129,7 @@ def read_questions(path: Path, on_fault: Callable[[str], None] | None = None) ->
         found[graded.id] = graded
     if faults and on_fault is None:
         more = f"\n(and {len(faults) - _SHOWN_FAULTS} more)" if len(faults) > _SHOWN_FAULTS else ""
-        raise InvalidInput(f"{path.name} has faults:\n" + "\n".join(faults[:_SHOWN_FAULTS]) + more)
+        raise InvalidInput(f"{path.name} has faults:\n" + "\n".join(faults[:_SHOWN_FAULTS]) + more + _MEND)
     if on_fault is not None:
         for fault in faults:
             on_fault(fault)
@@ -175,6 +176,10 @@ def _parse(line: bytes, number: int) -> Graded:
         fields["turns"] = [{"text": turn} if isinstance(turn, str) else turn for turn in fields["turns"]]
     if fields.get("answers", ...) is None:
         raise InvalidInput("answers: give a list of accepted strings; `[]` says that nothing in the sources answers it")
+    if "answers" not in fields:
+        raise InvalidInput("answers: missing; give a list of accepted strings, or `[]` if nothing answers it")
+    if fields.get("question") == "":
+        raise InvalidInput("question: it is empty; ask something")
     given = fields.get("id", number)
     fields["id"] = str(given) if isinstance(given, int) else given
     try:

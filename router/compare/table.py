@@ -8,6 +8,7 @@ from rich.table import Table
 
 from router.compare import figures
 from router.compare.prediction import in_order_of_the_note, prediction
+from router.compare.rows import WARM
 from router.compare.summary import ModeSummary, Summary
 from router.compare.verdict import verdict
 
@@ -45,10 +46,15 @@ def _add(table: Table, mode: str, summary: Summary) -> None:
     found, note = summary.modes[mode], prediction(mode)
     table.add_row(f"[bold]{mode}[/bold]")
     if note:
-        accuracy = _BRIEFLY.get(mode.partition("+")[0], note.accuracy)
+        accuracy = _BRIEFLY.get(_name(mode), note.accuracy)
         table.add_row("  predicted", accuracy, note.cost, note.latency, style="dim")
     latency = figures.seconds_pair(found.latency_s)
     table.add_row("  measured", _accuracy(found), _cost(mode, summary), latency, end_section=True)
+
+
+def _name(mode: str) -> str:
+    """Of a mode without its options and its pass."""
+    return mode.removesuffix(WARM).partition("+")[0]
 
 
 def _cost(mode: str, summary: Summary) -> str:
@@ -71,9 +77,7 @@ def markdown(summary: Summary) -> str:
     ]
     for mode in in_order_of_the_note(list(summary.modes)):
         found, note = summary.modes[mode], prediction(mode)
-        predicted = (
-            f"{_BRIEFLY.get(mode.partition('+')[0], note.accuracy)}; {note.cost}; {note.latency}" if note else "-"
-        )
+        predicted = f"{_BRIEFLY.get(_name(mode), note.accuracy)}; {note.cost}; {note.latency}" if note else "-"
         cells = (f"`{mode}`", predicted, _accuracy(found), _cost(mode, summary), figures.seconds_pair(found.latency_s))
         lines.append(f"| {' | '.join(cells)} |")
     seen = summary.environment

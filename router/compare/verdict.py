@@ -145,6 +145,8 @@ def _cost(summary: Summary, pair: PairSummary) -> str:
     paid = summary.pair(pair.a, pair.b, "cost_usd")
     if paid is None or paid.ratio is None:
         return f"; {pair.a} costs {figures.dollars(1000 * ours)} for 1,000 questions, {pair.b} nothing"
+    if ours == theirs:
+        return ", at the same cost"
     return f", at {figures.times(paid.ratio, paid.ratio_lo, paid.ratio_hi)} the cost"
 
 
@@ -181,12 +183,15 @@ def _cheapest(summary: Summary, ranked: Sequence[str], main: PairSummary | None)
     if len(candidates) == 1:
         return [f"The intervals put every other mode below {chosen}."]
     allowed = f"the {len(candidates)} modes that may be as accurate as the best, by their intervals"
+    cost = summary.modes[chosen].cost_usd.mean
+    as_cheap = sum(summary.modes[mode].cost_usd.mean == cost for mode in candidates)
+    cheapest = f"{chosen} is the cheapest" if as_cheap == 1 else f"none is cheaper than {chosen}"
     if chosen == best:
-        return [f"Of {allowed}, {chosen} is the cheapest."]
+        return [f"Of {allowed}, {cheapest}."]
     pair = summary.pair(chosen, best, "accuracy")
     known = main is not None and {chosen, best} == {main.a, main.b}
     against = "" if known or pair is None else f"; against {best} {figures.points_interval(pair)}"
-    return [f"Of {allowed}, {chosen} is the cheapest{against}."]
+    return [f"Of {allowed}, {cheapest}{against}."]
 
 
 def _front(summary: Summary) -> list[str]:
@@ -199,8 +204,8 @@ def _front(summary: Summary) -> list[str]:
     said: list[str] = []
     if len(priced) > 2:
         front = sorted(pareto(priced), key=lambda mode: priced[mode])
-        if len(front) == 1:
-            said.append(f"In what was measured, no mode is cheaper or more accurate than {front[0]}.")
+        if len({priced[mode] for mode in front}) == 1:
+            said.append(f"In what was measured, no mode is cheaper or more accurate than {_listed(front)}.")
         else:
             said.append(
                 f"In what was measured, the front of cost and accuracy is, from cheap to dear: {_listed(front)}."

@@ -101,6 +101,7 @@ class Line(Value):
     retractions: int
     degraded: bool
     error: str
+    shadow_of: str
     grade: float | None
 
 

@@ -97,7 +97,7 @@ class Row {
       line.error ? make("span", { class: "failed" }, line.error.toLowerCase().replaceAll("_", " ")) : make("span", { class: `side ${line.author}` }, line.author),
       make("span", {}, dollars(line.cost_usd), ...(basis ? [" ", badge(basis)] : [])),
       make("span", {}, seconds(line.total_s)),
-      make("span", {}, this.mark, line.degraded ? badge("degraded") : ""),
+      make("span", {}, this.mark, line.degraded ? badge("degraded") : "", line.shadow_of ? badge("shadow") : ""),
       make("time", { datetime: line.created_at }, when(line.created_at)),
     ];
   }

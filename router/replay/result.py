@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgewise.errors import NotFound
+from edgewise.errors import Conflict, NotFound
 from router.compare.comparison import REPORT, SUMMARY
 from router.compare.environment import Environment, Replaying, observe
 from router.compare.offpolicy import Estimate, Logged, estimate
 from router.compare.questions import fingerprint
 from router.compare.report import render
-from router.compare.rows import RECORDS, write_text
+from router.compare.rows import RECORDS, RUN, write_text
 from router.compare.summary import Summary, summarise
 from router.replay.policy import Candidate
 from router.replay.run import Replayed
@@ -34,11 +34,18 @@ def result(trace: Trace, candidates: Sequence[Candidate], replayed: Replayed, po
 
 def write(out: Path, trace: Trace, replayed: Replayed, summary: Summary) -> None:
     """records.jsonl, missing.jsonl, summary.json and report.html into a directory, each whole or not at all."""
+    refuse_a_comparison(out)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / RECORDS, "".join(row.model_dump_json() + "\n" for row in replayed.rows))
     write_text(out / MISSING, "".join(one.model_dump_json() + "\n" for one in replayed.missing))
     write_text(out / SUMMARY, summary.model_dump_json(indent=1) + "\n")
     write_text(out / REPORT, render(summary, tuple(trace.questions.values()), replayed.rows))
+
+
+def refuse_a_comparison(out: Path) -> None:
+    """Conflict if the directory has records of a comparison: they were paid for, and a replay would replace them."""
+    if (out / RUN).exists():
+        raise Conflict(f"{out} holds a comparison, whose records a replay would replace; choose another --out")
 
 
 def _environment(trace: Trace, candidates: Sequence[Candidate], replayed: Replayed, policy: str) -> Environment:

@@ -15,6 +15,7 @@ from edgewise.errors import CloudUnavailable, EdgeUnavailable
 from edgewise.types import Citations, CostBasis, Done, Event, Grade, Retraction, Step, Token, Value
 from router.config import RouterSettings
 from router.modes import MODES
+from tests.logs import record
 from tests.routers import (
     ASKED,
     HANGS,
@@ -270,6 +271,10 @@ def test_records_are_paged_and_filtered(tmp_path: Path) -> None:
         only = (await got(site, "/page/records?mode=cloud_only"))["records"]
         assert {line["mode"] for line in only} == {"cloud_only"}
         assert (len(only), only[0]["author"], only[0]["cost_basis"], only[0]["grade"]) == (3, "cloud", "NOTIONAL", None)
+        assert only[0]["shadow_of"] == ""
+        await site.place.log.write(record("s", mode="agent", shadow_of=wanted[0]), ())
+        [shadow] = (await got(site, "/page/records?mode=agent"))["records"]
+        assert shadow["shadow_of"] == wanted[0]
         for query, status in (("limit=0", 400), ("limit=x", 400), ("limt=3", 400), ("before=nobody", 404)):
             assert (await site.raw("GET", f"/page/records?{query}"))[0] == status, query
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewise.errors import CloudUnavailable, NotFound
+from edgewise.errors import CloudUnavailable, Conflict, NotFound
 from edgewise.types import Grade
 from router.compare.comparison import run_compare
 from router.compare.questions import Graded
@@ -137,6 +137,16 @@ def test_nothing_covered_is_an_error_that_says_what_there_is(tmp_path: Path) -> 
     trace, candidates, found = replayed(tmp_path, ("cloud_info_edge_rag",))
     with pytest.raises(NotFound, match=r"calls are missing.*answers in edge_only"):
         result(trace, candidates, found, "")
+
+
+def test_a_replay_never_replaces_the_comparison_that_was_paid_for(tmp_path: Path) -> None:
+    recorded(tmp_path, ("edge_only", "cloud_only"))
+    out = tmp_path / "out"
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    trace, candidates, found = replayed(tmp_path, ("edge_only",))
+    with pytest.raises(Conflict, match="choose another --out"):
+        write(out, trace, found, result(trace, candidates, found, ""))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 def test_calls_of_another_model_are_left_out_and_counted(tmp_path: Path) -> None:

@@ -152,7 +152,8 @@ def test_records_are_exported_from_a_running_daemon(daemon: Daemon, tmp_path: Pa
     done = edgewise("log", "--export", "parquet", "--out", out, "--mode", "edge_only", data_dir=daemon.data_dir)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert parquet.read_table(out, columns=["record_id"]).to_pylist()[0] == {"record_id": record.record_id}
-    assert edgewise("log", "--since", "9999-01-01", data_dir=daemon.data_dir).stdout.startswith("no records")
+    assert edgewise("log", "--since", "9999-01-01", data_dir=daemon.data_dir).stdout.startswith("no records since 9")
+    fails(2, "there is no mode `best`", "log", "--mode", "best", data_dir=daemon.data_dir)
 
 
 # --- chat -------------------------------------------------------------------------------------------------------------

@@ -91,6 +91,9 @@ def test_a_judge_a_warm_pass_and_a_replay_of_it_all(tmp_path: Path) -> None:
     (tmp_path / "q.jsonl").write_text("\n".join(lines))
     (tmp_path / "workshop.md").write_text(WORKSHOP)
     out, home = tmp_path / "out", tmp_path / "home"
+    alone = ("compare", "--questions", tmp_path / "q.jsonl", "--modes", "edge_only", "--skip-bad", "--judge", "cloud")
+    refused = edgewise(*alone, "--out", tmp_path / "alone", data_dir=home)
+    assert (refused.returncode, "the cloud cannot judge" in refused.stderr) == (1, True), refused.stderr
     asked = (
         "compare", "--questions", tmp_path / "q.jsonl", "--modes", "edge_only,cloud_info_edge_rag", "--docs",
         tmp_path / "workshop.md", "--embedded-cloud", "--warm", "--out", out,
@@ -120,6 +123,9 @@ def test_a_judge_a_warm_pass_and_a_replay_of_it_all(tmp_path: Path) -> None:
     assert (replayed["modes"], replayed["pairs"]) == (summary["modes"], summary["pairs"])
     assert (tmp_path / "again" / "missing.jsonl").read_text() == ""
     assert not home.exists(), "neither touches the user's data"
+    for arguments, word in ((("--out", out), "choose another --out"), (("--threshold", "0.3"), "--policy FILE.toml")):
+        refused = edgewise("replay", out, "--mode", "edge_only", *arguments, data_dir=home)
+        assert (refused.returncode != 0, word in refused.stderr) == (True, True), refused.stderr
     partly = edgewise("replay", out, "--mode", "cloud_only", data_dir=home)
     assert (partly.returncode, "2 calls are missing" in partly.stderr) == (1, True)
 
@@ -132,6 +138,7 @@ def test_what_cannot_be_compared_is_said_at_once(tmp_path: Path, questions: Path
         (2, ("line 2", "line 3"), ("--questions", bad)),
         (2, ("no mode `best`", "edge_only"), ("--questions", questions, "--modes", "edge_only,best")),
         (2, ("missing does not exist",), ("--questions", questions, "--docs", tmp_path / "missing")),
+        (2, ("read as documents", "another --out"), ("--questions", questions, "--docs", tmp_path)),
     )
     for code, words, arguments in refusals:
         done = edgewise("compare", *arguments, "--out", out)

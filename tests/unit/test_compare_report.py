@@ -16,8 +16,9 @@ from edgewise.types import CostBasis, Grounding
 from router.compare import figures, report
 from router.compare.chart import cost_accuracy, latency_accuracy
 from router.compare.drilldown import drilldown
-from router.compare.environment import Environment, Machine, Model
+from router.compare.environment import Environment, Judging, Machine, Model
 from router.compare.front import pareto
+from router.compare.judge import agreement
 from router.compare.prediction import in_order_of_the_note, prediction
 from router.compare.questions import Graded
 from router.compare.report import difference, render
@@ -252,6 +253,15 @@ def test_the_note_has_five_columns_and_knows_variants() -> None:
     assert in_order_of_the_note(["auto", "agent", "cloud_only"]) == ["cloud_only", "agent", "auto"]
 
 
+def test_a_warm_pass_is_predicted_like_its_mode_and_stands_beside_it() -> None:
+    for mode in ("edge_only", "agent", "post_arbitration+cascade", "edge_only+rag", "auto"):
+        assert prediction(f"{mode} (warm)") is prediction(mode)
+    asked = ["edge_only", "agent", "auto", "edge_only (warm)", "agent (warm)", "auto (warm)"]
+    assert in_order_of_the_note(asked) == [
+        "edge_only", "edge_only (warm)", "agent", "agent (warm)", "auto", "auto (warm)",
+    ]  # fmt: skip
+
+
 def test_figures_are_written_for_people() -> None:
     assert [figures.dollars(value) for value in (None, 0.0, 0.0000431, 0.5, 12.3, 1234.5)] == [
         "unknown", "$0", "$0.000043", "$0.50", "$12.30", "$1,234.50",
@@ -266,3 +276,18 @@ def test_figures_are_written_for_people() -> None:
     assert figures.times(0.0123, 0.01, 0.02) == "1.2 % (1.0 to 2.0 %) of"
     assert figures.seconds_range(0.2, 0.31) == "0.20–0.31 s"
     assert figures.seconds_range(0.05, 0.31) == "50 ms–0.31 s"
+
+
+def test_a_judge_that_is_not_shown_to_tell_answers_apart_is_said_to_be_that() -> None:
+    def told(*pairs: tuple[float, float]) -> str:
+        found = Judging(side="edge", prompt_version="1", agreement=agreement(pairs), unjudged=0, cost_usd=0.0)
+        return " ".join(
+            figures.caveats(environment().model_copy(update={"judging": found, "left_out": 1, "skipped": 1}))
+        )
+
+    always_right = told((1.0, 1.0), (1.0, 0.0), (1.0, 0.0))
+    assert "33 % of 3; one of the two called all of them right" in always_right
+    assert "kappa" not in always_right
+    assert "(1 answer fewer)" in always_right
+    assert "1 line at fault" in always_right
+    assert "kappa 1.00" in told((1.0, 1.0), (0.0, 0.0))

@@ -22,6 +22,7 @@ from edgewise.errors import (
 )
 from edgewise.types import CostBasis, Done, Event, Grounding, Question, Record, SideStatus, Tokens, Usage
 from router.answering import Origin
+from router.compare import figures
 from router.compare.comparison import report_again, run_compare
 from router.compare.questions import Graded
 from router.compare.rows import Journal, Row, open_journal, read_run
@@ -198,10 +199,13 @@ def test_an_interrupted_run_resumes_without_loss_or_repetition(tmp_path: Path) -
         compare(FakeRouter(), tmp_path, on_progress=die_at_third)
     before = (tmp_path / "records.jsonl").read_bytes()
     assert len(before.splitlines()) == 3
+    unfinished = report_again(tmp_path)
+    assert unfinished.environment.to_come == 4
+    assert "not finished: 4 answers still to come" in figures.caveats(unfinished.environment)[0]
     (tmp_path / "records.jsonl").write_bytes(before + before.splitlines()[0][:40])
 
     router, seen = FakeRouter(), list[Progress]()
-    compare(router, tmp_path, on_progress=seen.append)
+    assert compare(router, tmp_path, on_progress=seen.append).environment.to_come == 0
     assert (seen[0].done, seen[0].total, seen[0].last) == (3, 7, None)
     assert (seen[-1].done, len(router.asked)) == (7, 4)
     assert (tmp_path / "records.jsonl").read_bytes().startswith(before)

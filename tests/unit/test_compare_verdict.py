@@ -131,6 +131,18 @@ def test_the_cheapest_that_may_be_as_good_is_held_against_the_cloud() -> None:
     assert (pair.a, pair.b) == ("post_arbitration", "cloud_only")
 
 
+def test_nobody_is_called_cheapest_or_cheaper_among_equals() -> None:
+    right: dict[str, Right] = {"edge_only": lambda n: n % 2 == 0, "agent": lambda n: n % 2 == 0}
+    right["auto"] = lambda n: n % 4 == 0
+    text = said(answers(right, 40, dict.fromkeys(right, 0.0)), 40)
+    assert "none is cheaper than edge_only" in text
+    assert "no mode is cheaper or more accurate than edge_only and agent" in text
+    assert "is the cheapest" not in text
+    assert "cheap to dear" not in text
+    paid = said(answers({"edge_only": always, "cloud_only": always}, 40, {"edge_only": 0.01, "cloud_only": 0.01}), 40)
+    assert "at the same cost" in paid
+
+
 def test_without_a_cloud_the_best_is_what_others_are_held_against() -> None:
     right: dict[str, Right] = {"edge_only": lambda n: n % 4 == 0, "edge_only+rag": lambda n: n % 4 > 0}
     assert "edge_only is less accurate than edge_only+rag" in said(answers(right, 80), 80)
