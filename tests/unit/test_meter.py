@@ -39,6 +39,7 @@ from router.meter import (
     PlainSide,
     SideCall,
     content_key,
+    generation_asked,
     read_asked,
     unpacked,
 )
@@ -206,6 +207,16 @@ def key_of(author_answers: str, prompt: Prompt, options: Options) -> str:
         return ledger.calls[0].key
 
     return asyncio.run(main())
+
+
+def test_other_requests_have_other_keys() -> None:
+    schema = OPTIONS.model_copy(update={"response_schema": '{"type":"object"}'})
+    held = [OPTIONS.model_copy(update={name: "x"}) for name in ("grammar", "adapter", "response_schema")]
+    asked = [generation_asked(PROMPT, options) for options in (OPTIONS, schema, *held)]
+    assert len({*asked}) == len(asked)
+    parts = ("a", "b\x1fc"), ("a\x1fb", "c"), ("a", "b", "c"), ("a\x1fb\x1fc",)
+    read = [read_asked(Text.ours(first), tuple(map(passage, rest))) for first, *rest in parts]
+    assert len({*read}) == len(read)
 
 
 def test_a_key_depends_on_the_request_and_not_on_the_answer() -> None:
