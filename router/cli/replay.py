@@ -34,10 +34,12 @@ def replay(
 
     from router.arbiter.arbiter import Arbiter, Models
     from router.replay.policy import of_mode, of_table, settings_of, unique
-    from router.replay.result import result, write
+    from router.replay.result import check_out, result, write
     from router.replay.run import replay as run
     from router.trace import Trace
 
+    if out is not None:
+        check_out(out)
     found = Trace.read(trace)
     settings, trained = found.head.settings, None
     names = found.modes if mode == "all" else tuple(filter(None, mode.split(",")))
