@@ -210,13 +210,9 @@ def key_of(author_answers: str, prompt: Prompt, options: Options) -> str:
 
 
 def test_other_requests_have_other_keys() -> None:
-    schema = OPTIONS.model_copy(update={"response_schema": '{"type":"object"}'})
-    held = [OPTIONS.model_copy(update={name: "x"}) for name in ("grammar", "adapter", "response_schema")]
-    asked = [generation_asked(PROMPT, options) for options in (OPTIONS, schema, *held)]
-    assert len({*asked}) == len(asked)
-    parts = ("a", "b\x1fc"), ("a\x1fb", "c"), ("a", "b", "c"), ("a\x1fb\x1fc",)
-    read = [read_asked(Text.ours(first), tuple(map(passage, rest))) for first, *rest in parts]
-    assert len({*read}) == len(read)
+    others = [OPTIONS.model_copy(update={name: "x"}) for name in ("grammar", "adapter", "response_schema", "cache_key")]
+    assert len({generation_asked(PROMPT, other) for other in others}) == 4
+    assert read_asked(Text.ours("a"), (passage("b\x1fc"),)) != read_asked(Text.ours("a\x1fb"), (passage("c"),))
 
 
 def test_a_key_depends_on_the_request_and_not_on_the_answer() -> None:
