@@ -258,7 +258,8 @@ def embed_asked(texts: tuple[str, ...]) -> str:
 
 def read_asked(question: Text, passages: tuple[Passage, ...]) -> str:
     """Passages count by what they say: how relevant they were found is no part of the request."""
-    return _json((question.value, *(passage.text.value for passage in passages)))
+    texts = (question.value, *(passage.text.value for passage in passages))
+    return "\x1f".join(text.replace("\x1b", "\x1b\x1b").replace("\x1f", "\x1b.") for text in texts)
 
 
 def _messages(prompt: Prompt) -> str:
