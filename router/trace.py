@@ -33,6 +33,7 @@ from router.meter import SideCall
 TRACE = "trace.jsonl"
 """Its name in the directory of a comparison."""
 _CUT_SHORT = "Cancelled"
+_GZIP = b"\x1f\x8b"
 
 
 class Head(Value):
@@ -107,7 +108,8 @@ class Trace:
         """Of a file, or of the directory of a comparison. A last line that a kill cut short is no part of it."""
         path = path / TRACE if path.is_dir() else path
         try:
-            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            data = path.read_bytes()
+            data = gzip.decompress(data) if data.startswith(_GZIP) else data
         except FileNotFoundError:
             raise NotFound(
                 f"{path} is no trace; give the --out of a comparison, or a file of `edgewise log --export trace`"

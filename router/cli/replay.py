@@ -51,7 +51,7 @@ def replay(
     candidates += _outside(command, tuple(found.questions.values()), threshold)
     if not candidates:
         raise InvalidInput(
-            f"nothing is to be replayed; give --mode ({', '.join(found.modes)}), a --policy or a --command"
+            f"nothing is to be replayed; give --mode ({', '.join(found.modes) or 'none has answers'}), a --policy or a --command"
         )
     console = Console(stderr=True)
     with progress_bar(console, "replaying") as on_progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -312,6 +313,17 @@ def test_a_last_line_without_its_end_counts_if_it_is_whole(tmp_path: Path) -> No
     assert Trace.read(tmp_path).answers == answers
     path.write_bytes(whole[:-2])
     assert len(Trace.read(tmp_path).answers) == len(answers) - 1
+
+
+def test_a_trace_is_packed_or_not_whatever_it_is_called(tmp_path: Path) -> None:
+    compare(FakeRouter(), tmp_path)
+    whole = (tmp_path / "trace.jsonl").read_bytes()
+    for name, data in (("plain.jsonl.gz", whole), ("packed.jsonl", gzip.compress(whole))):
+        (tmp_path / name).write_bytes(data)
+        assert Trace.read(tmp_path / name) == Trace.read(tmp_path)
+    (tmp_path / "packed.jsonl").write_bytes(gzip.compress(whole)[:-20])
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        Trace.read(tmp_path / "packed.jsonl")
 
 
 @pytest.mark.parametrize("other", [b"something else\n", b'{"line":"trace","format":2}\n'])
