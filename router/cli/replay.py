@@ -50,9 +50,8 @@ def replay(
         settings, trained = settings_of(policy, settings)
     candidates += _outside(command, tuple(found.questions.values()), threshold)
     if not candidates:
-        raise InvalidInput(
-            f"nothing is to be replayed; give --mode ({', '.join(found.modes) or 'none has answers'}), a --policy or a --command"
-        )
+        known = ", ".join(found.modes) or "none was recorded"
+        raise InvalidInput(f"nothing is to be replayed; give --mode ({known}), a --policy or a --command")
     console = Console(stderr=True)
     with progress_bar(console, "replaying") as on_progress:
         replayed = run(

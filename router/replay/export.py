@@ -115,12 +115,12 @@ def _mode_of(record: Record) -> str:
 
 
 def _answered(question: Graded, record: Record) -> Answered:
-    row = row_of(Pair(question, _mode_of(record)), record)
-    grade = mean_grade(record)
+    """Only what somebody graded has a score, failures too: else each of these would count, and few of the others."""
+    row = row_of(Pair(question, _mode_of(record)), record).model_copy(update={"score": mean_grade(record), "f1": None})
     return Answered(
         asked_at=datetime.fromisoformat(record.created_at).astimezone().isoformat(),
         calls=record.calls,
-        row=row if grade is None else row.model_copy(update={"score": grade, "f1": None}),
+        row=row,
         propensity=record.propensity,
         experiment=record.experiment,
         arm=record.arm,

@@ -236,8 +236,11 @@ def test_no_word_of_an_earlier_private_turn_or_of_a_private_passage_is_in_a_trac
         assert without[-1] == ("", 3)
         assert sum("Who rows?" in line for line, _ in without) > 0
         assert not [line for line, _ in without if "4417" in line or "9920" in line or "Repeat" in line]
-        everything = "".join([line async for line, _ in place.door.trace(with_private=True)])
+        everything = "\n".join([line async for line, _ in place.door.trace(with_private=True)])
         assert all(word in everything for word in ("4417", "9920", "Repeat"))
+        answers = [one for one in map(json.loads, everything.splitlines()) if one["line"] == "answer"]
+        failed = [one["row"]["score"] for one in answers if one["row"]["error"]]
+        assert failed == [None, None], "nobody graded these, and no estimate may count them as wrong"
 
     tried(work, an_edge(UNSURE))
 
