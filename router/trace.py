@@ -72,14 +72,14 @@ class Called(Value):
 class Answered(Value):
     """What came of a question in a mode. `calls` are the keys of the calls behind it, `asked_at` is in local time.
 
-    `propensity` is how probable it was that this question was answered in this mode.
+    `propensity` is how probable it was that this question was answered in this mode; an estimate divides by it.
     """
 
     line: Literal["answer"] = "answer"
     asked_at: str = ""
     calls: tuple[str, ...] = ()
     row: Row
-    propensity: float | None = Field(default=None, gt=0, le=1)
+    propensity: float | None = Field(default=None, ge=1e-9, le=1)
     experiment: str = ""
     arm: str = ""
 
