@@ -239,7 +239,9 @@ def content_key(side: Author, kind: Kind, asked: str) -> str:
 
 
 def generation_asked(prompt: Prompt, options: Options) -> str:
-    return _messages(prompt) + _canonical(options.sampling) + options.response_schema
+    """A prefix of JSON values, each of which ends by itself, before the one text that may be anything."""
+    rare = options.model_dump(include={"grammar", "adapter", "surprisal"}, exclude_defaults=True)
+    return (_json(rare) if rare else "") + _messages(prompt) + _canonical(options.sampling) + options.response_schema
 
 
 def score_asked(prompt: Prompt, continuations: tuple[str, ...]) -> str:
@@ -256,7 +258,8 @@ def embed_asked(texts: tuple[str, ...]) -> str:
 
 def read_asked(question: Text, passages: tuple[Passage, ...]) -> str:
     """Passages count by what they say: how relevant they were found is no part of the request."""
-    return "\x1f".join((question.value, *(passage.text.value for passage in passages)))
+    texts = (question.value, *(passage.text.value for passage in passages))
+    return "\x1f".join(text.replace("\x1b", "\x1b\x1b").replace("\x1f", "\x1b.") for text in texts)
 
 
 def _messages(prompt: Prompt) -> str:

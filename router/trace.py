@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from edgewise.errors import Conflict, InvalidInput, NotFound, NotReady
 from edgewise.types import SideStatus, Value
@@ -32,6 +33,7 @@ from router.meter import SideCall
 TRACE = "trace.jsonl"
 """Its name in the directory of a comparison."""
 _CUT_SHORT = "Cancelled"
+_GZIP = b"\x1f\x8b"
 
 
 class Head(Value):
@@ -70,14 +72,14 @@ class Called(Value):
 class Answered(Value):
     """What came of a question in a mode. `calls` are the keys of the calls behind it, `asked_at` is in local time.
 
-    `propensity` is how probable it was that this question was answered in this mode.
+    `propensity` is how probable it was that this question was answered in this mode; an estimate divides by it.
     """
 
     line: Literal["answer"] = "answer"
     asked_at: str = ""
     calls: tuple[str, ...] = ()
     row: Row
-    propensity: float | None = Field(default=None, gt=0, le=1)
+    propensity: float | None = Field(default=None, ge=1e-9, le=1)
     experiment: str = ""
     arm: str = ""
 
@@ -88,12 +90,16 @@ _LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 @dataclass
 class Trace:
-    """All lines of a trace. Of answers to one question in one mode the last one counts."""
+    """All lines of a trace. Of answers to one question in one mode the last one counts.
+
+    `by_lot` are all whose mode was drawn: there each counts, for how often a question was asked is part of the odds.
+    """
 
     head: Head
     digest: str
     questions: dict[str, Graded] = field(default_factory=dict)
     answers: dict[tuple[str, str], Answered] = field(default_factory=dict)
+    by_lot: list[Answered] = field(default_factory=list)
     calls: dict[str, list[Called]] = field(default_factory=lambda: defaultdict(list))
     of_other_models: int = 0
 
@@ -102,7 +108,8 @@ class Trace:
         """Of a file, or of the directory of a comparison. A last line that a kill cut short is no part of it."""
         path = path / TRACE if path.is_dir() else path
         try:
-            data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            data = path.read_bytes()
+            data = gzip.decompress(data) if data.startswith(_GZIP) else data
         except FileNotFoundError:
             raise NotFound(
                 f"{path} is no trace; give the --out of a comparison, or a file of `edgewise log --export trace`"
@@ -112,7 +119,7 @@ class Trace:
         found: Trace | None = None
         lines = data.splitlines(keepends=True)
         for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n") and number == len(lines):
+            if number == len(lines) and _is_cut_short(line):
                 break
             parsed = _parsed(line, f"line {number} of {path.name}")
             if found is None:
@@ -133,6 +140,8 @@ class Trace:
                 self.questions[line.question.id] = line.question
             case Answered():
                 self.answers[line.row.id, line.row.mode] = line
+                if line.propensity is not None and line.propensity < 1:
+                    self.by_lot.append(line)
             case Called():
                 if self._is_of_these_models(line.call):
                     self.calls[line.call.key].append(line)
@@ -155,6 +164,17 @@ class Trace:
         side = self.head.edge if call.side == "edge" else self.head.cloud
         wanted = side.model_hash if side else None
         return call.kind != "generate" or not wanted or not call.model_hash or call.model_hash == wanted
+
+
+def _is_cut_short(line: bytes) -> bool:
+    """Without its end a line may be whole all the same, after an editor, say; what a kill leaves is no JSON."""
+    if line.endswith(b"\n"):
+        return False
+    try:
+        from_json(line)
+    except ValueError:
+        return True
+    return False
 
 
 def _parsed(line: bytes, where: str) -> Line:
@@ -197,6 +217,13 @@ def open_trace(path: Path, head: Head, questions: Sequence[Graded]) -> Iterator[
         file.truncate(len(whole))
         if not whole:
             trace.append([head, *(Asked(question=one) for one in questions)])
-        elif not isinstance(_parsed(whole[: whole.index(b"\n")], f"line 1 of {path}"), Head):
-            raise Conflict(f"{path} is something else than a trace; choose another place")
+        elif not _begins_a_trace(whole):
+            raise Conflict(f"{path} is something else than a trace, or one of another version; choose another --out")
         yield trace
+
+
+def _begins_a_trace(data: bytes) -> bool:
+    try:
+        return isinstance(_parsed(data[: data.index(b"\n")], "line 1"), Head)
+    except InvalidInput:
+        return False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
@@ -23,9 +25,18 @@ def run(work: Coroutine[object, object, T]) -> T:
 def main(command_line: Callable[[], object]) -> None:
     """Runs a command line; an EdgewiseError is its message, in one line, and an exit code."""
     try:
-        command_line()
+        try:
+            command_line()
+        finally:
+            sys.stdout.flush()
     except EdgewiseError as error:
         print("error: " + error.message.replace(":\n", ": ").replace("\n", "; "), file=sys.stderr)  # noqa: T201 - for whoever called us
         sys.exit(2 if isinstance(error, InvalidInput) else 1)
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(130)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what it still holds is tried again at the end
+        print("error: the output cannot be written, its disk is full; make room, or send it elsewhere", file=sys.stderr)  # noqa: T201 - as above
+        sys.exit(1)

@@ -38,13 +38,13 @@ def replay(
 
     from router.arbiter.arbiter import Arbiter, Models
     from router.replay.policy import of_mode, of_table, settings_of, unique
-    from router.replay.result import refuse_a_comparison, result, write
+    from router.replay.result import check_out, result, write
     from router.replay.run import replay as run
     from router.trace import Trace
 
     scored = _threshold(threshold, is_used=bool(command) or (policy is not None and policy.suffix == ".csv"))
     if out is not None:
-        refuse_a_comparison(out)
+        check_out(out)
     found = Trace.read(trace)
     settings, trained = found.head.settings, None
     names = found.modes if mode == "all" else tuple(filter(None, mode.split(",")))
@@ -55,9 +55,8 @@ def replay(
         settings, trained = settings_of(policy, settings)
     candidates += _outside(command, tuple(found.questions.values()), scored)
     if not candidates:
-        raise InvalidInput(
-            f"nothing is to be replayed; give --mode ({', '.join(found.modes)}), a --policy or a --command"
-        )
+        known = ", ".join(found.modes) or "none was recorded"
+        raise InvalidInput(f"nothing is to be replayed; give --mode ({known}), a --policy or a --command")
     console = Console(stderr=True)
     with progress_bar(console, "replaying") as on_progress:
         replayed = run(

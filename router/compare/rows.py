@@ -136,8 +136,12 @@ def read_run(directory: Path) -> tuple[Run, tuple[Graded, ...], list[Row]]:
     """A finished or interrupted run as it is on the disk."""
     if not (directory / RUN).exists():
         raise NotFound(f"{directory} holds no comparison; make one with `edgewise compare --out {directory} ...`")
-    with (directory / RECORDS).open("rb", buffering=0) as file:
-        rows, _ = _rows(file, directory / RECORDS)
+    path = directory / RECORDS
+    try:
+        with path.open("rb", buffering=0) as file:
+            rows, _ = _rows(file, path)
+    except OSError as error:
+        raise NotReady(f"cannot read {path}: {error.strerror}; put it back, or compare again") from None
     return _load(directory / RUN, Run), read_questions(directory / QUESTIONS), rows
 
 
@@ -186,7 +190,9 @@ def _rows(file: FileIO, path: Path) -> tuple[list[Row], int]:
     with _without_collector():
         for number, line in enumerate(reader, start=1):
             if broken:
-                raise InvalidInput(f"line {broken} of {path} is damaged; delete that line to have it asked again")
+                raise InvalidInput(
+                    f"line {broken} of {path} is damaged or of another version; delete that line to have it asked again"
+                )
             try:
                 rows.append(Row.model_validate_json(line))
             except ValidationError:

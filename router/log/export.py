@@ -124,7 +124,7 @@ def opened(path: Path, file_format: Format, names: Sequence[str]) -> Iterator[Si
 @contextmanager
 def unfinished(path: Path) -> Iterator[Path]:
     """What becomes the file once all of it was written, and never before; nobody but its owner may read it."""
-    if path.is_dir() or not path.parent.is_dir():
+    if not path.parent.is_dir() or (path.exists() and not path.is_file()):  # the place of a device would be taken, too
         raise InvalidInput(f"{path} cannot be written: name a file in a directory that is there")
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

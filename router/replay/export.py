@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,13 +16,16 @@ from router.meter import SideCall
 from router.trace import Answered, Asked, Called, Head, Line
 
 _PAGE = 500
+_LABEL = f'"label":"{Privacy.PRIVATE}"'
+"""How a private text looks in the JSON of a call. Words cannot look like this: their quotation marks are escaped."""
 
 
 @dataclass
 class Export:
-    """Records of a log as lines of a trace, oldest first; `left_out` counts those that are private or have no words.
+    """Records of a log as lines of a trace, oldest first; `left_out` counts those with private words, or with none.
 
-    A grade of an answer is its score. Earlier turns of a conversation are part of a question. What a caller sent along
+    Words are private in the question, the answer, an earlier turn or a passage that was looked at. A grade of an answer
+    is its score. Earlier turns of a conversation are part of a question. What a caller sent along
     (sampling, a schema, collections, a history of its own) is in no record: such calls are there, but nothing that is
     replayed will ask for them.
     """
@@ -31,6 +34,7 @@ class Export:
     with_private: bool = False
     left_out: int = 0
     _said: dict[tuple[str, str], list[Said]] = field(default_factory=dict)
+    _private: set[tuple[str, str]] = field(default_factory=set)
 
     async def lines(self, head: Head, since: str = "", mode: str = "") -> AsyncGenerator[Line]:
         """The head names the models of the newest calls where it does not name any."""
@@ -45,13 +49,14 @@ class Export:
             question = self._question(record)
             if mode not in {"", _mode_of(record)}:
                 continue
-            if record.privacy is Privacy.PRIVATE and not self.with_private:
+            calls = await self.log.calls(record_id)
+            if (question.private or _has_private_words(record, calls)) and not self.with_private:
                 self.left_out += 1
                 continue
             if question.id not in asked:
                 asked.add(question.id)
                 yield Asked(question=question)
-            for call in await self.log.calls(record_id):
+            for call in calls:
                 yield Called(question=question.id, mode=_mode_of(record), call=call)
             yield _answered(question, record)
 
@@ -83,16 +88,25 @@ class Export:
         """What was asked, with what was said before in its conversation; this answer is said there from now on."""
         earlier: list[Said] = []
         asked = Said(text=record.question)
+        private = {Privacy.PRIVATE: True, Privacy.PUBLIC: False}.get(record.privacy)
         if record.conversation_id and not record.shadow_of:
-            said = self._said.setdefault((record.app, record.conversation_id), [])
+            talk = (record.app, record.conversation_id)
+            said = self._said.setdefault(talk, [])
             earlier = [*said]
+            private = True if talk in self._private else private
             if not record.error and record.answer:
                 said += [asked, Said(role="assistant", text=record.answer)]
+                self._private |= {talk} if private else set()
         turns = (*earlier, asked)
-        private = {Privacy.PRIVATE: True, Privacy.PUBLIC: False}.get(record.privacy)
         told = json.dumps([*(turn.model_dump() for turn in turns), private], ensure_ascii=False)
         name = hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
         return Graded(id=name, turns=turns, answers=None, private=private)
+
+
+def _has_private_words(record: Record, calls: Sequence[SideCall]) -> bool:
+    """The calls show what the record need not: a private passage whose answer was not kept, or never written."""
+    said = (text for call in calls for text in (call.request, call.response))
+    return record.privacy is Privacy.PRIVATE or any(_LABEL in text for text in said)
 
 
 def _mode_of(record: Record) -> str:
@@ -101,12 +115,12 @@ def _mode_of(record: Record) -> str:
 
 
 def _answered(question: Graded, record: Record) -> Answered:
-    row = row_of(Pair(question, _mode_of(record)), record)
-    grade = mean_grade(record)
+    """Only what somebody graded has a score, failures too: else each of these would count, and few of the others."""
+    row = row_of(Pair(question, _mode_of(record)), record).model_copy(update={"score": mean_grade(record), "f1": None})
     return Answered(
         asked_at=datetime.fromisoformat(record.created_at).astimezone().isoformat(),
         calls=record.calls,
-        row=row if grade is None else row.model_copy(update={"score": grade, "f1": None}),
+        row=row,
         propensity=record.propensity,
         experiment=record.experiment,
         arm=record.arm,

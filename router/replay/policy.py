@@ -52,7 +52,10 @@ def settings_of(path: Path, recorded: RouterSettings) -> tuple[RouterSettings, P
         raise NotFound(f"there is no policy at {path}") from None
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{path} is no TOML file: {error}") from None
-    table = table.get("router", {}) | {key: value for key, value in table.items() if key != "router"}
+    within = table.get("router", {})
+    if not isinstance(within, dict):
+        raise InvalidInput(f"{path}: `router` is a heading, [router]; put settings of the router below it")
+    table = within | {key: value for key, value in table.items() if key != "router"}
     arbiter = table.pop("arbiter", None)
     try:
         settings = RouterSettings.model_validate(recorded.model_dump() | table)
@@ -80,6 +83,8 @@ def of_table(path: Path, threshold: float) -> Candidate:
         raise InvalidInput(f"{path.name} needs a line of headings with `id`, and `mode` or `score`")
     found: dict[str, str] = {}
     for number, row in enumerate(rows, start=2):
+        if not row["id"]:
+            raise InvalidInput(f"{path.name}, line {number}: it has no id")
         if row["id"] in found:
             raise InvalidInput(f"{path.name}, line {number}: the id {row['id']!r} is there already")
         found[row["id"]] = _decided(row, threshold, f"{path.name}, line {number}")
@@ -91,7 +96,10 @@ def of_command(command: str, questions: Sequence[Graded], threshold: float) -> C
 
     A line is a mode, a score, or an object with either. The program gets prompts and no answer, key or score.
     """
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise InvalidInput(f"the command cannot be read ({error}); quote it as for a shell") from None
     if not words:
         raise InvalidInput("the command is empty; give a program that reads prompts")
     asked = "".join(json.dumps({"id": one.id, "question": one.text}, ensure_ascii=False) + "\n" for one in questions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgewise.errors import Conflict, NotFound
+from edgewise.errors import Conflict, NotFound, NotReady
 from router.compare.comparison import REPORT, SUMMARY
 from router.compare.environment import Environment, Replaying, observe
 from router.compare.offpolicy import Estimate, Logged, estimate
@@ -34,18 +34,23 @@ def result(trace: Trace, candidates: Sequence[Candidate], replayed: Replayed, po
 
 def write(out: Path, trace: Trace, replayed: Replayed, summary: Summary) -> None:
     """records.jsonl, missing.jsonl, summary.json and report.html into a directory, each whole or not at all."""
-    refuse_a_comparison(out)
-    out.mkdir(parents=True, exist_ok=True)
+    check_out(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotReady(f"cannot write {out}: {error.strerror}; choose another --out") from None
     write_text(out / RECORDS, "".join(row.model_dump_json() + "\n" for row in replayed.rows))
     write_text(out / MISSING, "".join(one.model_dump_json() + "\n" for one in replayed.missing))
     write_text(out / SUMMARY, summary.model_dump_json(indent=1) + "\n")
     write_text(out / REPORT, render(summary, tuple(trace.questions.values()), replayed.rows))
 
 
-def refuse_a_comparison(out: Path) -> None:
-    """Conflict if the directory has records of a comparison: they were paid for, and a replay would replace them."""
+def check_out(out: Path) -> None:
+    """Conflict where a comparison has its files: those were paid for, and a replay has files of the same names."""
     if (out / RUN).exists():
-        raise Conflict(f"{out} holds a comparison, whose records a replay would replace; choose another --out")
+        raise Conflict(
+            f"{out} holds a comparison, whose records a replay would take the place of; choose another --out"
+        )
 
 
 def _environment(trace: Trace, candidates: Sequence[Candidate], replayed: Replayed, policy: str) -> Environment:
@@ -70,11 +75,8 @@ def _environment(trace: Trace, candidates: Sequence[Candidate], replayed: Replay
 def _off_policy(trace: Trace, candidate: Candidate) -> Estimate | None:
     """From the answers whose mode was drawn by lot; None where there are none: then nothing has to be estimated."""
     logged = [
-        Logged(one.row.score, one.propensity, candidate.mode_of(trace.questions[question]) == mode)
-        for (question, mode), one in trace.answers.items()
-        if one.propensity is not None
-        and one.propensity < 1
-        and one.row.score is not None
-        and question in trace.questions
+        Logged(one.row.score, one.propensity, candidate.mode_of(trace.questions[one.row.id]) == one.row.mode)
+        for one in trace.by_lot
+        if one.propensity is not None and one.row.score is not None and one.row.id in trace.questions
     ]
     return estimate(logged, trace.head.seed) if logged else None

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edgewise.errors import CloudUnavailable, Conflict, NotFound
-from edgewise.types import Grade
+from edgewise.errors import CloudUnavailable, Conflict, EdgeUnavailable, NotFound, NotReady, Withheld
+from edgewise.types import Grade, Privacy
 from router.compare.comparison import run_compare
 from router.compare.questions import Graded
 from router.compare.rows import read_run
@@ -19,10 +19,10 @@ from router.config import RouterSettings
 from router.replay.policy import Candidate, of_mode
 from router.replay.result import MISSING, result, write
 from router.replay.run import Replayed, replay
-from router.trace import Head, Trace
+from router.trace import Answered, Head, Trace
 from tests.arbiters import an_arbiter
 from tests.routers import VARIANTS, Place, Trying, a_cloud, an_edge, place, question
-from tests.sides import UNSURE, FakeCloud, FakeEdge, Say
+from tests.sides import UNSURE, FakeCloud, FakeEdge, Say, passage
 
 
 def graded(name: str, *answers: str, private: bool | None = None) -> Graded:
@@ -132,6 +132,22 @@ def test_what_was_never_asked_is_missing_and_not_made_up(tmp_path: Path) -> None
     assert "ferry" in found.missing[0].asked
 
 
+def test_a_replay_never_takes_the_place_of_a_comparison(tmp_path: Path) -> None:
+    summary = recorded(tmp_path, ("edge_only",))
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    trace, candidates, found = replayed(tmp_path, ("edge_only",))
+    again = result(trace, candidates, found, "")
+    with pytest.raises(Conflict, match=r"holds a comparison.*another --out"):
+        write(tmp_path / "out", trace, found, again)
+    assert {path: path.read_bytes() for path in before} == before
+    (tmp_path / "a file").touch()
+    with pytest.raises(NotReady, match="another --out"):
+        write(tmp_path / "a file", trace, found, again)
+    write(tmp_path / "again", trace, found, again)
+    write(tmp_path / "again", trace, found, again)
+    assert again.modes == summary.modes
+
+
 def test_nothing_covered_is_an_error_that_says_what_there_is(tmp_path: Path) -> None:
     recorded(tmp_path, ("edge_only",))
     trace, candidates, found = replayed(tmp_path, ("cloud_info_edge_rag",))
@@ -210,3 +226,51 @@ def test_the_log_is_a_trace_in_which_grades_are_scores(tried: Trying, tmp_path: 
     }  # fmt: skip
     ungraded = result(trace, candidates, found, "").modes["cloud_only"]
     assert (ungraded.n, ungraded.ungraded, ungraded.accuracy.mean) == (1, 1, None)
+
+
+def test_no_word_of_an_earlier_private_turn_or_of_a_private_passage_is_in_a_trace(tried: Trying) -> None:
+    """Though the record itself is of a question that is not private, and says no private word."""
+
+    async def work(place: Place) -> None:
+        await place.ask(question("edge_only", text="The code is 4417.", privacy="PRIVATE", conversation_id="talk"))
+        with pytest.raises(Withheld):
+            await place.ask(question("cloud_only", text="Repeat it?", conversation_id="talk"))
+        place.edge.passages = (passage("The door opens with 9920.", label=Privacy.PRIVATE),)
+        place.edge.answers = [Say("It opens", after=1, error=EdgeUnavailable("gone"))]
+        with pytest.raises(EdgeUnavailable):
+            await place.ask(question("edge_only+rag", text="When does the door open?"))
+        place.edge.answers = [Say("Nobody", logprob=UNSURE)]
+        await place.ask(question("edge_only", text="Who rows?"))
+        assert [one.privacy for one in await place.records()][:3] == [Privacy.UNKNOWN] * 3
+        without = [line async for line in place.door.trace()]
+        assert without[-1] == ("", 3)
+        assert sum("Who rows?" in line for line, _ in without) > 0
+        assert not [line for line, _ in without if "4417" in line or "9920" in line or "Repeat" in line]
+        everything = "\n".join([line async for line, _ in place.door.trace(with_private=True)])
+        assert all(word in everything for word in ("4417", "9920", "Repeat"))
+        answers = [one for one in map(json.loads, everything.splitlines()) if one["line"] == "answer"]
+        failed = [one["row"]["score"] for one in answers if one["row"]["error"]]
+        assert failed == [None, None], "nobody graded these, and no estimate may count them as wrong"
+
+    tried(work, an_edge(UNSURE))
+
+
+def test_of_a_question_that_is_asked_again_every_lot_counts(tmp_path: Path) -> None:
+    recorded(tmp_path, ("edge_only", "cloud_only"))
+    path = tmp_path / "out" / "trace.jsonl"
+    trace = Trace.read(path)
+    right, wrong = (trace.answers["ann", mode].row for mode in ("edge_only", "cloud_only"))
+    lots = [
+        Answered(row=row.model_copy(update={"score": score}), propensity=odds, experiment="pilot", arm=row.mode)
+        for row, score, odds, times in ((right, 1.0, 0.2, 2), (right, 0.0, 0.2, 2), (wrong, 0.0, 0.8, 16))
+        for _ in range(times)
+    ]
+    path.write_bytes(path.read_bytes() + b"".join(one.model_dump_json().encode() + b"\n" for one in lots))
+    trace, candidates, found = replayed(tmp_path, ("edge_only", "cloud_only"))
+    replaying = result(trace, candidates, found, "").environment.replaying
+    assert replaying is not None
+    edge, cloud = (replaying.off_policy[mode] for mode in ("edge_only", "cloud_only"))
+    assert (edge.n, edge.matched, cloud.matched) == (20, 4, 16)
+    assert edge.mean == pytest.approx(0.5)
+    assert edge.unbiased == pytest.approx(0.5)
+    assert cloud.mean == 0.0

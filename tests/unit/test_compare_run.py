@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -285,6 +286,13 @@ def test_nothing_to_compare_is_refused(tmp_path: Path) -> None:
         report_again(tmp_path)
 
 
+def test_a_run_without_its_records_says_so(tmp_path: Path) -> None:
+    compare(FakeRouter(), tmp_path)
+    (tmp_path / "records.jsonl").unlink()
+    with pytest.raises(NotReady, match=r"records\.jsonl: No such file.*compare again"):
+        report_again(tmp_path)
+
+
 def test_a_transient_failure_is_kept_as_it_was(tmp_path: Path) -> None:
     compare(FakeRouter(lambda question: CloudUnavailable("down") if question.mode == "cloud_only" else None), tmp_path)
     assert rows_in(tmp_path)["paris", "cloud_only"].error == "UNAVAILABLE"
@@ -298,6 +306,36 @@ def test_a_run_leaves_its_trace(tmp_path: Path) -> None:
     assert tuple(trace.questions.values()) == QUESTIONS
     assert {key: found.row for key, found in trace.answers.items()} == rows
     assert {key for key, calls in trace.calls.items() for _ in calls} == {row.record_id for row in rows.values()}
+
+
+def test_a_last_line_without_its_end_counts_if_it_is_whole(tmp_path: Path) -> None:
+    compare(FakeRouter(), tmp_path)
+    path = tmp_path / "trace.jsonl"
+    whole = path.read_bytes()
+    answers = Trace.read(tmp_path).answers
+    path.write_bytes(whole[:-1])
+    assert Trace.read(tmp_path).answers == answers
+    path.write_bytes(whole[:-2])
+    assert len(Trace.read(tmp_path).answers) == len(answers) - 1
+
+
+def test_a_trace_is_packed_or_not_whatever_it_is_called(tmp_path: Path) -> None:
+    compare(FakeRouter(), tmp_path)
+    whole = (tmp_path / "trace.jsonl").read_bytes()
+    for name, data in (("plain.jsonl.gz", whole), ("packed.jsonl", gzip.compress(whole))):
+        (tmp_path / name).write_bytes(data)
+        assert Trace.read(tmp_path / name) == Trace.read(tmp_path)
+    (tmp_path / "packed.jsonl").write_bytes(gzip.compress(whole)[:-20])
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        Trace.read(tmp_path / "packed.jsonl")
+
+
+@pytest.mark.parametrize("other", [b"something else\n", b'{"line":"trace","format":2}\n'])
+def test_something_else_than_a_trace_is_left_as_it_is(tmp_path: Path, other: bytes) -> None:
+    (tmp_path / "trace.jsonl").write_bytes(other)
+    with pytest.raises(Conflict, match=r"something else than a trace.*another --out"):
+        compare(FakeRouter(), tmp_path)
+    assert (tmp_path / "trace.jsonl").read_bytes() == other
 
 
 def test_a_killed_run_leaves_no_row_without_its_calls(tmp_path: Path) -> None:

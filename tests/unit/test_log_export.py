@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -119,7 +120,8 @@ def test_a_file_is_written_whole_or_not_at_all_and_for_nobody_else(tmp_path: Pat
 
 
 def test_a_place_of_no_use_is_named(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "nowhere" / "out"):
+    os.mkfifo(tmp_path / "a pipe")
+    for path in (tmp_path, tmp_path / "nowhere" / "out", tmp_path / "a pipe"):
         with pytest.raises(InvalidInput, match="name a file in a directory"), opened(path, "jsonl", ()):
             raise AssertionError
     with pytest.raises(NotReady, match=r"cannot be written .*check the disk"), opened(Path("/proc/out"), "jsonl", ()):

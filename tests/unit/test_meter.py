@@ -39,6 +39,7 @@ from router.meter import (
     PlainSide,
     SideCall,
     content_key,
+    generation_asked,
     read_asked,
     unpacked,
 )
@@ -206,6 +207,12 @@ def key_of(author_answers: str, prompt: Prompt, options: Options) -> str:
         return ledger.calls[0].key
 
     return asyncio.run(main())
+
+
+def test_other_requests_have_other_keys() -> None:
+    others = [OPTIONS.model_copy(update={name: "x"}) for name in ("grammar", "adapter", "response_schema", "cache_key")]
+    assert len({generation_asked(PROMPT, other) for other in others}) == 4
+    assert read_asked(Text.ours("a"), (passage("b\x1fc"),)) != read_asked(Text.ours("a\x1fb"), (passage("c"),))
 
 
 def test_a_key_depends_on_the_request_and_not_on_the_answer() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from router.compare.offpolicy import Estimate, Logged, estimate
+from router.trace import Answered
 
 
 def test_answers_that_were_improbable_count_for_more() -> None:
@@ -47,3 +49,9 @@ def test_the_true_mean_is_in_the_interval_about_as_often_as_is_said() -> None:
         assert found.hi is not None
         inside += found.lo <= 0.4 * 0.8 + 0.6 * 0.9 <= found.hi
     assert 0.89 <= inside / runs <= 0.99
+
+
+@pytest.mark.parametrize("odds", [0.0, -0.5, 1e-320, 1.01, float("nan"), float("inf")])
+def test_odds_that_nothing_can_be_divided_by_are_refused_where_they_are_read(odds: float) -> None:
+    with pytest.raises(ValidationError, match="propensity\n"):
+        Answered.model_validate({"row": {}, "propensity": odds})

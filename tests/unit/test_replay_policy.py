@@ -62,6 +62,7 @@ def test_a_table_decides_by_mode_or_score(tmp_path: Path, text: str, decided: li
         ("id,score\nann,nan\n", "line 2: .* neither a mode nor a number"),
         ("id,score\nann\n", "line 2: .* neither a mode nor a number"),
         ("id,score\nann,1\nann,2\n", "line 3: the id 'ann' is there already"),
+        ("score,id\n0.7\n", "line 2: it has no id"),
     ],
 )
 def test_a_table_at_fault_is_refused_by_line(tmp_path: Path, text: str, said: str) -> None:
@@ -99,7 +100,7 @@ def test_a_program_that_fails_is_told_how(tmp_path: Path, program: str, said: st
 
 
 def test_a_program_that_is_not_there_is_refused() -> None:
-    for command, said in (("", "is empty"), ("/nowhere/at-all", "cannot be run")):
+    for command, said in (("", "is empty"), ("/nowhere/at-all", "cannot be run"), ("their 'router", "quote it")):
         with pytest.raises(InvalidInput, match=said):
             of_command(command, QUESTIONS, 0.5)
 
@@ -118,6 +119,7 @@ def test_settings_lie_over_those_of_the_trace(tmp_path: Path) -> None:
         ("trust_threshold = 2", "trust_threshold"),
         ("trust = 0.5", "trust"),
         ("trust_threshold", "no TOML"),
+        ("router = 3", "is a heading"),
         ("arbiter = 'nowhere'", "no directory of a trained arbiter"),
         ("cloud_share = 0.5\nusd_per_error = 1.0", "exclude each other"),
     ],
@@ -157,3 +159,34 @@ def test_threads_are_really_waited_for() -> None:
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         assert runner.run(asyncio.to_thread(work)) == "done"
+
+
+def test_no_time_passes_while_a_thread_is_at_work() -> None:
+    async def main() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        slow = asyncio.create_task(asyncio.sleep(30))
+        async with asyncio.timeout(20):
+            await asyncio.to_thread(time.sleep, 0.05)
+        worked_until = loop.time()
+        await slow
+        return worked_until, loop.time()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(main()) == (0.0, 30.0)
+
+
+def test_a_thread_that_fails_or_is_given_up_holds_no_time_up() -> None:
+    def fail() -> None:
+        raise OSError("a broken disk")
+
+    async def main() -> float:
+        with pytest.raises(OSError, match="broken"):
+            await asyncio.to_thread(fail)
+        given_up = asyncio.create_task(asyncio.to_thread(time.sleep, 0.05))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.sleep(30)
+        return asyncio.get_running_loop().time()
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(main()) == 30.0
