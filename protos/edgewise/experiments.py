@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from edgewise.knowledge import CostBasis
 from edgewise.texts import Value
 
 
@@ -46,7 +47,8 @@ class ArmFigures(Value):
     """What an arm did, or a shadow.
 
     `graded` are the units that count, and `grade` is their mean. `cost_usd` is the mean over the `priced` answers whose
-    cost is known, `total_s` the mean time of an answer; answers that failed are in `errors` and nowhere else.
+    cost is known, on the weakest `cost_basis` of them, `total_s` the mean time of an answer; answers that failed are in
+    `errors` and nowhere else.
     """
 
     mode: str
@@ -57,6 +59,7 @@ class ArmFigures(Value):
     priced: int = 0
     cost_usd: float | None = None
     total_s: float | None = None
+    cost_basis: CostBasis | None = None
 
 
 class ArmDifference(Value):

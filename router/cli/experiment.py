@@ -124,14 +124,16 @@ def lines_of(status: ExperimentStatus) -> list[str]:
     first = max(len(row[0]) for row in rows)
     table = [row[0].ljust(first) + "".join(map(str.rjust, row[1:], _COLUMNS)) for row in rows]
     lines = [line for sentence in said for line in wrap(sentence, _WIDTH, subsequent_indent="  ")]
-    return [*lines, "", *table, *_shadow_lines(status)]
+    return [*lines, "", *table, *_basis_lines(status), *_shadow_lines(status)]
 
 
 def _verdict(one: ArmDifference, control: str, unit: str) -> list[str]:
     if one.difference is None:
         return [f"no graded {unit} of {one.arm} or {control} yet; grade answers with `edgewise grade`"]
     after = f"after {one.units:,} graded {unit}{'s' * (one.units != 1)}"
-    if one.lo <= 0 <= one.hi:
+    if one.lo <= -1 and one.hi >= 1:
+        said = f"{after} nothing can be said yet of {one.arm} against {control}; grade more answers"
+    elif one.lo <= 0 <= one.hi:
         guess = "" if one.units_needed is None else f"; if it goes on like this, some {one.units_needed:,} would decide"
         said = f"{after} it is open whether {one.arm} is better or worse than {control}: {one.difference:+.2f} "
         said += f"({one.lo:+.2f} to {one.hi:+.2f} at any time){guess}"
@@ -156,10 +158,21 @@ def _row(one: ArmFigures, weight: str) -> tuple[str, ...]:
     )
 
 
+def _basis(one: ArmFigures) -> str:
+    """What a cost stands on, if that is not a provider's bill."""
+    return one.cost_basis.lower() if one.cost_basis and one.cost_basis != "BILLED" else ""
+
+
+def _basis_lines(status: ExperimentStatus) -> list[str]:
+    bases = sorted({basis for one in status.arms if (basis := _basis(one))})
+    return ["", f"$ each is {' or '.join(bases)}: nobody was billed so much"] if bases else []
+
+
 def _shadow_lines(status: ExperimentStatus) -> list[str]:
     if not status.shadow:
         return []
     limit = status.experiment.shadow_usd or 0.0
-    spent = f"the shadow has spent ${status.shadow_spent_usd:.6f} of ${limit:g}"
+    basis = _basis(status.shadow)
+    spent = f"the shadow has spent ${status.shadow_spent_usd:.6f}{f' ({basis})' if basis else ''} of ${limit:g}"
     skipped = [f"  {one.count:,} left out: {one.reason}" for one in status.shadow_skipped]
     return ["", spent, *skipped]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edgewise.types import ArmDifference, ArmFigures, Experiment, Grade, Record
+from edgewise.types import ArmDifference, ArmFigures, CostBasis, Experiment, Grade, Record
 from router.experiments.assignment import unit_of
 from router.experiments.sequential import CONFIDENCE, Contest
 from router.log import Log
@@ -24,6 +24,7 @@ class _Sums:
     priced: int = 0
     usd: float = 0.0
     seconds: float = 0.0
+    basis: CostBasis | None = None
 
     def answered(self, record: Record) -> None:
         if record.error:
@@ -34,6 +35,7 @@ class _Sums:
         if record.cost_usd is not None:
             self.priced += 1
             self.usd += record.cost_usd
+            self.basis = CostBasis.weakest((self.basis, record.cost_basis))
 
     def figures(self, mode: str) -> ArmFigures:
         return ArmFigures(
@@ -45,6 +47,7 @@ class _Sums:
             priced=self.priced,
             cost_usd=self.usd / self.priced if self.priced else None,
             total_s=self.seconds / self.answers if self.answers else None,
+            cost_basis=self.basis,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgewise.errors import InvalidInput
-from edgewise.types import Arm, ArmDifference, ArmFigures, Experiment, ExperimentStatus, Skipped
+from edgewise.types import Arm, ArmDifference, ArmFigures, CostBasis, Experiment, ExperimentStatus, Skipped
 from router.cli.experiment import arms_of, lines_of
 
 PILOT = Experiment(
@@ -41,11 +41,12 @@ def said(**given: object) -> str:
             "is worse than edge_only+rag+long_context by 0.12 (0.03 to 0.21 at any time)",
         ),
         (
-            {"units": 1, "difference": 0.5, "lo": -1.0, "hi": 1.0, "units_needed": 1234},
-            "+0.50 (-1.00 to +1.00 at any time); if it goes on like this, some 1,234 would decide",
+            {"units": 40, "difference": 0.5, "lo": -0.1, "hi": 1.0, "units_needed": 1234},
+            "+0.50 (-0.10 to +1.00 at any time); if it goes on like this, some 1,234 would decide",
         ),
         ({"units": 412, "difference": 0.12, "lo": 0.03, "hi": 0.21}, "after 412 graded conversations: "),
-        ({"units": 1, "difference": 0.5}, "after 1 graded conversation it is open whether"),
+        ({"units": 1, "difference": 0.5, "hi": 0.9}, "after 1 graded conversation it is open whether"),
+        ({"units": 4, "difference": -0.29, "units_needed": 81}, "after 4 graded conversations nothing can be said yet"),
         ({"units": 9, "difference": 0.0, "remark": "somebody chose"}, "but somebody chose"),
     ],
 )
@@ -84,3 +85,13 @@ def test_arms_are_read_with_all_weights_or_none() -> None:
     for given, words in ((["edge_only=0.5", "auto"], "all arms a weight"), (["auto=half", "agent=half"], "a number")):
         with pytest.raises(InvalidInput, match=words):
             arms_of(given)
+
+
+def test_money_that_nobody_was_billed_is_called_so() -> None:
+    notional = FIGURES[0].model_copy(update={"cost_basis": CostBasis.NOTIONAL})
+    status = ExperimentStatus(experiment=PILOT, arms=(notional,), shadow=notional, shadow_spent_usd=0.5)
+    lines = lines_of(status)
+    assert "$ each is notional: nobody was billed so much" in lines
+    assert any("has spent $0.500000 (notional) of" in line for line in lines)
+    billed = FIGURES[0].model_copy(update={"cost_basis": CostBasis.BILLED})
+    assert not any("billed" in line for line in lines_of(ExperimentStatus(experiment=PILOT, arms=(billed,))))

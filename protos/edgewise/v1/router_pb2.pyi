@@ -424,7 +424,7 @@ class Experiment(_message.Message):
     def __init__(self, name: _Optional[str] = ..., arms: _Optional[_Iterable[_Union[Arm, _Mapping]]] = ..., unit: _Optional[str] = ..., shadow: _Optional[str] = ..., shadow_usd: _Optional[float] = ..., harm: _Optional[float] = ..., grader: _Optional[str] = ..., started_at: _Optional[str] = ..., stopped_at: _Optional[str] = ..., stopped_because: _Optional[str] = ..., held: bool = ...) -> None: ...
 
 class ArmFigures(_message.Message):
-    __slots__ = ("mode", "answers", "errors", "graded", "grade", "priced", "cost_usd", "total_s")
+    __slots__ = ("mode", "answers", "errors", "graded", "grade", "priced", "cost_usd", "total_s", "cost_basis")
     MODE_FIELD_NUMBER: _ClassVar[int]
     ANSWERS_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
@@ -433,6 +433,7 @@ class ArmFigures(_message.Message):
     PRICED_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     TOTAL_S_FIELD_NUMBER: _ClassVar[int]
+    COST_BASIS_FIELD_NUMBER: _ClassVar[int]
     mode: str
     answers: int
     errors: int
@@ -441,7 +442,8 @@ class ArmFigures(_message.Message):
     priced: int
     cost_usd: float
     total_s: float
-    def __init__(self, mode: _Optional[str] = ..., answers: _Optional[int] = ..., errors: _Optional[int] = ..., graded: _Optional[int] = ..., grade: _Optional[float] = ..., priced: _Optional[int] = ..., cost_usd: _Optional[float] = ..., total_s: _Optional[float] = ...) -> None: ...
+    cost_basis: _types_pb2.CostBasis
+    def __init__(self, mode: _Optional[str] = ..., answers: _Optional[int] = ..., errors: _Optional[int] = ..., graded: _Optional[int] = ..., grade: _Optional[float] = ..., priced: _Optional[int] = ..., cost_usd: _Optional[float] = ..., total_s: _Optional[float] = ..., cost_basis: _Optional[_Union[_types_pb2.CostBasis, str]] = ...) -> None: ...
 
 class ArmDifference(_message.Message):
     __slots__ = ("arm", "units", "difference", "lo", "hi", "p_value", "units_needed", "remark")
