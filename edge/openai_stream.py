@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 _Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_IMPOSSIBLE = -9999.0  # as OpenAI writes it; JSON has no infinity
 _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
@@ -241,7 +242,7 @@ class _Choice(BaseModel):
     @property
     def known_logprobs(self) -> tuple[float, ...]:
         content = self.logprobs.content if self.logprobs else None
-        return tuple(token.logprob for token in content or ())
+        return tuple(token.logprob if math.isfinite(token.logprob) else _IMPOSSIBLE for token in content or ())
 
 
 class _Cached(BaseModel):

@@ -23,7 +23,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from edgewise.errors import Conflict, InvalidInput, NotFound, NotReady
-from edgewise.types import SideStatus, Value
+from edgewise.types import Author, SideStatus, Value
 from edgewise.wire import invalid
 from router.compare.questions import Graded
 from router.compare.rows import Row
@@ -39,7 +39,8 @@ _GZIP = b"\x1f\x8b"
 class Head(Value):
     """The first line: who answered, and with which settings. `cloud` None: there was none. `about` is for people.
 
-    `modes` and `seed` are those of the comparison: with them its statistics come out the same.
+    `modes` and `seed` are those of the comparison: with them its statistics come out the same. `judge` is who judged,
+    `skipped` how many lines of its file of questions were at fault.
     """
 
     line: Literal["trace"] = "trace"
@@ -51,6 +52,8 @@ class Head(Value):
     policy_version: str = ""
     modes: tuple[str, ...] = ()
     seed: int = 0
+    judge: Author | None = None
+    skipped: int = 0
     about: str = ""
     licence: str = ""
 

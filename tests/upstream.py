@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import socket
 import threading
 import time
@@ -123,7 +124,8 @@ def _event(**fields: Any) -> str:
 def _logprobs(body: dict[str, Any], model: str) -> dict[str, Any] | None:
     if not body.get("logprobs") or model == "no-logprobs":
         return None
-    return {"content": [{"token": "t", "logprob": -0.25, "top_logprobs": []}]}
+    likely = -math.inf if model == "impossible" else -0.25
+    return {"content": [{"token": "t", "logprob": likely, "top_logprobs": []}]}
 
 
 def _error(status: int, message: str, code: str = "", **headers: str) -> Response:

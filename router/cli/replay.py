@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from router.cli.measuring import progress_bar, show
 if TYPE_CHECKING:
     from router.compare.questions import Graded
     from router.replay.policy import Candidate
+    from router.trace import Trace
 
 
 _THRESHOLD = 0.5
@@ -38,7 +40,7 @@ def replay(
 
     from router.arbiter.arbiter import Arbiter, Models
     from router.replay.policy import of_mode, of_table, settings_of, unique
-    from router.replay.result import check_out, result, write
+    from router.replay.result import check_out, result, write, write_missing
     from router.replay.run import replay as run
     from router.trace import Trace
 
@@ -51,6 +53,7 @@ def replay(
     candidates = [of_mode(name) for name in names]
     if policy is not None and policy.suffix == ".csv":
         candidates.append(of_table(policy, scored))
+        _tell_of_strangers(candidates[-1], found)
     elif policy is not None:
         settings, trained = settings_of(policy, settings)
     candidates += _outside(command, tuple(found.questions.values()), scored)
@@ -62,6 +65,8 @@ def replay(
         replayed = run(
             found, unique(candidates), settings, lambda chosen: Arbiter(Models.open(trained), chosen), on_progress
         )
+    if out is not None:
+        write_missing(out, replayed)
     summary = result(found, candidates, replayed, policy.name if policy else "")
     if out is not None:
         write(out, found, replayed, summary)
@@ -69,6 +74,13 @@ def replay(
         print(summary.model_dump_json(indent=1))
     else:
         show(summary, out)
+
+
+def _tell_of_strangers(candidate: Candidate, trace: Trace) -> None:
+    strangers = sorted(candidate.ids - trace.questions.keys())
+    if strangers:
+        told = f"{len(strangers)} decisions are for questions that the trace does not have, such as {strangers[0]!r}"
+        print(told, file=sys.stderr)
 
 
 def _threshold(given: float | None, *, is_used: bool) -> float:

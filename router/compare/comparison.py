@@ -67,7 +67,8 @@ async def run_compare(
         }
     )
     planned = Run(plan=_plan(environment, modes, manner), environment=environment)
-    head = head.model_copy(update={"seed": manner.seed, "modes": planned.plan.labels})
+    own = {"seed": manner.seed, "modes": planned.plan.labels, "judge": planned.plan.judge, "skipped": skipped}
+    head = head.model_copy(update=own)
     with open_journal(out, planned, asked) as journal, open_trace(out / TRACE, head, asked) as trace:
         await run(asker, pairs, Books(journal, trace), manner, on_progress)
         return await asyncio.to_thread(publish, out, journal.run, asked, journal.rows)
@@ -101,14 +102,15 @@ def publish(out: Path, run: Run, questions: Sequence[Graded], rows: Sequence[Row
     """Writes the summary and the page."""
     started = run.environment
     to_come = started.questions * len(run.plan.labels) - started.left_out - len(rows)
-    environment = started.model_copy(update={"judging": _judging(run.plan.judge, rows), "to_come": max(to_come, 0)})
+    environment = started.model_copy(update={"judging": judging_of(run.plan.judge, rows), "to_come": max(to_come, 0)})
     summary = summarise(rows, run.plan.labels, environment)
     write_text(out / SUMMARY, summary.model_dump_json(indent=1) + "\n")
     write_text(out / REPORT, render(summary, questions, rows))
     return summary
 
 
-def _judging(side: Author | None, rows: Sequence[Row]) -> Judging | None:
+def judging_of(side: Author | None, rows: Sequence[Row]) -> Judging | None:
+    """How the judge did on these rows."""
     if side is None:
         return None
     costs = [row.judge_usd for row in rows]

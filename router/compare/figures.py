@@ -147,7 +147,9 @@ def _replayed(replaying: Replaying) -> str:
     said = "This is a replay of recorded calls: no model ran and nothing was paid"
     partly = [f"{mode} {percent(share)}" for mode, share in replaying.covered.items() if share < 1]
     if partly:
-        said += f"; of some questions calls are missing, and they are left out (covered: {', '.join(partly)})"
+        why = [f"{replaying.missing:,} calls are missing"] if replaying.missing else []
+        why += [f"{replaying.undecided:,} questions were not decided"] if replaying.undecided else []
+        said += f"; {' and '.join(why)}, so some questions are left out (covered: {', '.join(partly)})"
     composed = [mode for mode, share in replaying.timed.items() if share < 1]
     if composed:
         said += f"; times of {', '.join(composed)} are put together from those of their calls"

@@ -7,6 +7,8 @@ import json
 import math
 import shlex
 import subprocess
+import tempfile
+import threading
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,15 +25,20 @@ from router.config import RouterSettings
 from router.modes import parse
 
 _COMMAND_S = 600.0
+_LINE_BYTES = 65_536
 _SIDES = {True: "cloud_only", False: "edge_only"}
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What is to be scored, under a name. `mode_of` is the mode that a question gets; None: nothing was decided."""
+    """What is to be scored, under a name. `mode_of` is the mode that a question gets; None: nothing was decided.
+
+    `ids` are the questions of a table, whether the trace has them or not.
+    """
 
     name: str
     mode_of: Callable[[Graded], str | None]
+    ids: frozenset[str] = frozenset()
 
 
 def of_mode(name: str) -> Candidate:
@@ -88,7 +95,7 @@ def of_table(path: Path, threshold: float) -> Candidate:
         if row["id"] in found:
             raise InvalidInput(f"{path.name}, line {number}: the id {row['id']!r} is there already")
         found[row["id"]] = _decided(row, threshold, f"{path.name}, line {number}")
-    return Candidate(path.stem, lambda question: found.get(question.id))
+    return Candidate(path.stem, lambda question: found.get(question.id), frozenset(found))
 
 
 def of_command(command: str, questions: Sequence[Graded], threshold: float) -> Candidate:
@@ -103,27 +110,47 @@ def of_command(command: str, questions: Sequence[Graded], threshold: float) -> C
     if not words:
         raise InvalidInput("the command is empty; give a program that reads prompts")
     asked = "".join(json.dumps({"id": one.id, "question": one.text}, ensure_ascii=False) + "\n" for one in questions)
-    try:
-        done = subprocess.run(
-            words, input=asked, capture_output=True, text=True, encoding="utf-8", timeout=_COMMAND_S, check=False
-        )
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"`{words[0]}` cannot be run: {error}") from None
-    except subprocess.TimeoutExpired:
-        raise InvalidInput(f"`{words[0]}` did not end within {_COMMAND_S:g} s") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise InvalidInput(f"`{words[0]}` failed with {done.returncode}: {last}")
-    lines = done.stdout.splitlines()
+    lines = _said(words, asked, most=len(questions))
     if len(lines) != len(questions):
-        raise InvalidInput(
-            f"`{words[0]}` wrote {len(lines)} lines for {len(questions)} questions; it must write one each"
-        )
+        count = f"{len(lines)} lines" if len(lines) < len(questions) else "more lines than asked for"
+        raise InvalidInput(f"`{words[0]}` wrote {count}, for {len(questions)} questions; it must write one each")
     found = {
         question.id: _decided(_fields(line), threshold, f"line {number} of `{words[0]}`")
         for number, (question, line) in enumerate(zip(questions, lines, strict=True), start=1)
     }
     return Candidate(Path(words[0]).name, lambda question: found.get(question.id))
+
+
+def _said(words: Sequence[str], asked: str, most: int) -> list[str]:
+    """The lines that a program writes, and one more than `most` at the most: then it is ended."""
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as complaints:
+        given.write(asked.encode())
+        given.seek(0)
+        try:
+            program = subprocess.Popen(words, stdin=given, stdout=subprocess.PIPE, stderr=complaints)
+        except OSError as error:
+            raise InvalidInput(f"`{words[0]}` cannot be run ({error.strerror}); give a program that is there") from None
+        late = threading.Timer(_COMMAND_S, program.kill)
+        late.start()
+        try:
+            assert program.stdout is not None
+            lines = [line for _ in range(most + 1) if (line := program.stdout.readline(_LINE_BYTES))]
+            if len(lines) > most:
+                program.kill()
+            status = program.wait()
+        finally:
+            is_late = not late.is_alive()
+            late.cancel()
+            program.kill()
+            with program:
+                pass
+        if is_late:
+            raise InvalidInput(f"`{words[0]}` did not end within {_COMMAND_S:g} s")
+        if status and len(lines) <= most:
+            complaints.seek(0)
+            last = (complaints.read().decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
+            raise InvalidInput(f"`{words[0]}` failed with {status}: {last}")
+        return [line.decode(errors="replace") for line in lines]
 
 
 def _fields(line: str) -> dict[str, Any]:

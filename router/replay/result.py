@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgewise.errors import Conflict, NotFound, NotReady
-from router.compare.comparison import REPORT, SUMMARY
+from router.compare.comparison import REPORT, SUMMARY, judging_of
 from router.compare.environment import Environment, Replaying, observe
 from router.compare.offpolicy import Estimate, Logged, estimate
 from router.compare.questions import fingerprint
@@ -33,16 +33,21 @@ def result(trace: Trace, candidates: Sequence[Candidate], replayed: Replayed, po
 
 
 def write(out: Path, trace: Trace, replayed: Replayed, summary: Summary) -> None:
-    """records.jsonl, missing.jsonl, summary.json and report.html into a directory, each whole or not at all."""
+    """missing.jsonl, records.jsonl, summary.json and report.html into a directory, each whole or not at all."""
+    write_missing(out, replayed)
+    write_text(out / RECORDS, "".join(row.model_dump_json() + "\n" for row in replayed.rows))
+    write_text(out / SUMMARY, summary.model_dump_json(indent=1) + "\n")
+    write_text(out / REPORT, render(summary, tuple(trace.questions.values()), replayed.rows))
+
+
+def write_missing(out: Path, replayed: Replayed) -> None:
+    """missing.jsonl into a directory, which is made; most useful where nothing else came of a replay."""
     check_out(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NotReady(f"cannot write {out}: {error.strerror}; choose another --out") from None
-    write_text(out / RECORDS, "".join(row.model_dump_json() + "\n" for row in replayed.rows))
     write_text(out / MISSING, "".join(one.model_dump_json() + "\n" for one in replayed.missing))
-    write_text(out / SUMMARY, summary.model_dump_json(indent=1) + "\n")
-    write_text(out / REPORT, render(summary, tuple(trace.questions.values()), replayed.rows))
 
 
 def check_out(out: Path) -> None:
@@ -69,7 +74,9 @@ def _environment(trace: Trace, candidates: Sequence[Candidate], replayed: Replay
         off_policy={one.name: found for one in candidates if (found := _off_policy(trace, one)) is not None},
     )
     left_out = len(questions) * len(names) - sum(replayed.asked.values())
-    return seen.model_copy(update={"replaying": replaying, "left_out": left_out})
+    judging = judging_of(head.judge, replayed.rows)
+    own = {"replaying": replaying, "left_out": left_out, "judging": judging, "skipped": head.skipped}
+    return seen.model_copy(update=own)
 
 
 def _off_policy(trace: Trace, candidate: Candidate) -> Estimate | None:

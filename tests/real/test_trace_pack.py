@@ -35,5 +35,8 @@ def test_the_pack_replays_whole_and_as_it_was_recorded(tmp_path: Path) -> None:
 
 def test_packing_again_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "trace.jsonl").write_bytes(gzip.decompress(demo.trace().read_bytes()))
-    pack(tmp_path, tmp_path / "again.gz")
-    assert (tmp_path / "again.gz").read_bytes() == demo.trace().read_bytes()
+    for again in ("once.gz", "twice.gz"):
+        pack(tmp_path, tmp_path / again)
+        (tmp_path / "trace.jsonl").write_bytes(gzip.decompress((tmp_path / again).read_bytes()))
+    assert (tmp_path / "once.gz").read_bytes() == (tmp_path / "twice.gz").read_bytes()
+    assert Trace.read(tmp_path / "once.gz").answers == Trace.read(demo.trace()).answers

@@ -99,6 +99,21 @@ def test_llama_server_is_told_to_leave_its_own_sampling_and_cache_out() -> None:
     assert completion.flops == 2e6 * (PROMPT_TOKENS + len(WORDS))
 
 
+def test_an_impossible_token_has_a_number_that_json_can_write() -> None:
+    with LocalServer() as server:
+        server.behaves = "impossible"
+
+        async def main() -> list[float]:
+            engine = await OpenAIUrlEngine.open(settings(server))
+            chunks, _ = await finished(engine.generate(prompt(), Options()))
+            await engine.close()
+            return [value for chunk in chunks for value in chunk.logprobs]
+
+        known = asyncio.run(main())
+    assert known
+    assert set(known) == {-9999.0}
+
+
 def test_another_server_gets_only_what_any_knows() -> None:
     with LocalServer() as server:
         body, completion = asked(server, Options())

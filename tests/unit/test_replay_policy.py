@@ -87,15 +87,21 @@ def test_a_program_reads_prompts_and_decides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        ("print('agent')", "1 lines for 3 questions"),
+        ("print('agent')", "1 lines, for 3 questions"),
         ("print('agent\\nmagic\\nagent')", "line 2 .* no mode `magic`"),
         ("raise SystemExit('no weights')", "failed with 1: no weights"),
-        ("print('[]\\n' * 3)", "4 lines"),
+        ("print('[]\\n' * 3)", "more lines than asked for"),
     ],
 )
 def test_a_program_that_fails_is_told_how(tmp_path: Path, program: str, said: str) -> None:
     (tmp_path / "theirs.py").write_text(program)
     with pytest.raises(InvalidInput, match=said):
+        of_command(f"{sys.executable} {tmp_path / 'theirs.py'}", QUESTIONS, 0.5)
+
+
+def test_a_program_without_end_is_ended(tmp_path: Path) -> None:
+    (tmp_path / "theirs.py").write_text("while True: print('agent')")
+    with pytest.raises(InvalidInput, match="more lines than asked for"):
         of_command(f"{sys.executable} {tmp_path / 'theirs.py'}", QUESTIONS, 0.5)
 
 
