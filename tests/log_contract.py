@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from edgewise.errors import NotFound, NotReady
-from edgewise.types import Grade, Grounding, Privacy, Step, Tokens, Usage
-from router.log import Backlog, Keep, Log
+from edgewise.types import CostBasis, Grade, Grounding, Privacy, Step, Tokens, Usage
+from router.log import Backlog, Keep, Log, Spend
 from tests.log_outages import OnAnotherMachine, Waiting
 from tests.log_subjects import TODAY, Subject, ids
 from tests.logs import call, record
@@ -173,6 +173,21 @@ class AddingUp:
             assert auto.total_s_p95 == pytest.approx(18.05)
             assert (auto.first_kept_s_p50, auto.graded, auto.mean_grade) == (5.0, 2, 0.5), "a grader may think again"
             assert await log.tally("9999") == ()
+
+        subject.with_log(work)
+
+    def test_what_was_spent_has_the_shadows_and_no_made_up_cost(self, subject: Subject) -> None:
+        async def work(log: Log) -> None:
+            assert await log.spend() == Spend(since="", n=0, known_usd=0.0, unknown=0, shadows=0, cost_basis=None)
+            billed = {"cost_usd": 0.5, "cost_basis": CostBasis.BILLED}
+            await log.write(record("a", created_at="2026-01-01", **billed), ())
+            await log.write(record("b", created_at="2026-01-02", cost_usd=None), ())
+            shadow = {"cost_usd": 0.25, "cost_basis": CostBasis.NOTIONAL, "shadow_of": "a", "mode": "auto"}
+            await log.write(record("c", created_at="2026-01-03", **shadow), ())
+            found = await log.spend("2026-01-02")
+            assert (found.n, found.known_usd, found.unknown, found.shadows) == (2, 0.25, 1, 1)
+            assert (await log.spend()).cost_basis is CostBasis.NOTIONAL
+            assert [one.mode for one in await log.tally()] == ["agent"]
 
         subject.with_log(work)
 

@@ -37,23 +37,25 @@ class ModeTally(Value):
 class Spend(Value):
     """The known costs of `n` records since a time, and how many have an unknown one. `cost_basis` is the weakest.
 
-    Shadow answers are among them: somebody pays for these, too.
+    `shadows` of them are shadow answers: somebody pays for these, too.
     """
 
     since: str
     n: int
     known_usd: float
     unknown: int
+    shadows: int
     cost_basis: CostBasis | None
 
 
 def spend(connection: sql.Connection, since: str) -> Spend:
     is_wanted = records.c.created_at >= since if since else sql.true()
-    sums = sql.select(sql.func.count().label("n"), sql.func.count(records.c.cost_usd), sql.func.sum(records.c.cost_usd))
-    n, known, usd = connection.execute(sums.select_from(records).where(is_wanted)).one()
+    shadows = sql.func.sum(sql.case((records.c.shadow_of != "", 1), else_=0))
+    sums = sql.select(sql.func.count(), sql.func.count(records.c.cost_usd), sql.func.sum(records.c.cost_usd), shadows)
+    n, known, usd, shadowed = connection.execute(sums.select_from(records).where(is_wanted)).one()
     bases = connection.execute(sql.select(records.c.cost_basis).distinct().where(is_wanted)).scalars()
     weakest = CostBasis.weakest(CostBasis(basis) if basis else None for basis in bases)
-    return Spend(since=since, n=n, known_usd=usd or 0.0, unknown=n - known, cost_basis=weakest)
+    return Spend(since=since, n=n, known_usd=usd or 0.0, unknown=n - known, shadows=shadowed or 0, cost_basis=weakest)
 
 
 def tally(connection: sql.Connection, since: str) -> tuple[ModeTally, ...]:

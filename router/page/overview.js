@@ -64,10 +64,14 @@ function sentence(text) {
 function spend({ today, since_start: sinceStart, usd_per_question: budget }) {
   if (today === null) return [tile("spent", "unknown", "the record database cannot be read now")];
   return [
-    tile("spent today", ...amount(today), count(today.n, "question")),
-    tile(`spent since ${when(sinceStart.since)}, the start`, ...amount(sinceStart), count(sinceStart.n, "question")),
+    tile("spent today", ...amount(today), asked(today)),
+    tile(`spent since ${when(sinceStart.since)}, the start`, ...amount(sinceStart), asked(sinceStart)),
     perQuestion(sinceStart, budget),
   ];
+}
+
+function asked({ n, shadows }) {
+  return count(n, "question") + (shadows ? `, ${shadows.toLocaleString("en")} of them in the shadow of an experiment` : "");
 }
 
 function amount(spent) {

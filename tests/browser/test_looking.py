@@ -75,9 +75,8 @@ def test_the_table_of_modes_has_what_was_measured(tmp_path: Path) -> None:
         assert "notional" not in rows["edge_only"]
         assert "ungraded" in rows["edge_only+cot"]
         assert "no answers yet" in rows["agent"]
-        chart = window.page.locator("#worth .plot")
-        assert "cloud_only: grade 1.00 for $0" in (await chart.get_attribute("aria-label") or "")
-        assert await chart.locator("canvas").count() == 1
+        chart = window.page.locator('#worth .plot[aria-label*="cloud_only: grade 1.00 for $0"]')
+        await chart.locator("canvas").wait_for()
 
     shown(tmp_path, work)
 
