@@ -101,8 +101,10 @@ def of_table(path: Path, threshold: float) -> Candidate:
 def of_command(command: str, questions: Sequence[Graded], threshold: float) -> Candidate:
     """Decisions of a program: it reads a line `{"id", "question"}` a question, and writes a line for each, in order.
 
-    A line is a mode, a score, or an object with either. The program gets prompts and no answer, key or score.
+    A line is a mode, a score, or an object with either. The program gets prompts and no answer, key or score, and none
+    that is private: who knows where it sends them.
     """
+    questions = [question for question in questions if not question.private]
     try:
         words = shlex.split(command)
     except ValueError as error:

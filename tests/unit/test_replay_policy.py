@@ -99,6 +99,15 @@ def test_a_program_that_fails_is_told_how(tmp_path: Path, program: str, said: st
         of_command(f"{sys.executable} {tmp_path / 'theirs.py'}", QUESTIONS, 0.5)
 
 
+def test_a_program_sees_no_private_question(tmp_path: Path) -> None:
+    (tmp_path / "theirs.py").write_text(
+        "import sys; print(*['agent' if 'ann' in x else 'auto' for x in sys.stdin], sep='\\n')"
+    )
+    some = [QUESTIONS[0], QUESTIONS[1].model_copy(update={"private": True}), QUESTIONS[2]]
+    candidate = of_command(f"{sys.executable} {tmp_path / 'theirs.py'}", some, 0.5)
+    assert [candidate.mode_of(question) for question in some] == ["agent", None, "auto"]
+
+
 def test_a_program_without_end_is_ended(tmp_path: Path) -> None:
     (tmp_path / "theirs.py").write_text("while True: print('agent')")
     with pytest.raises(InvalidInput, match="more lines than asked for"):
