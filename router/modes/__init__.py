@@ -30,8 +30,6 @@ class Mode:
     sources: bool = False
 
 
-_SMALL = ("rag", "long_context", "rag+long_context", "cot")
-
 MODES: dict[str, Mode] = {
     "edge_only": Mode(
         edge_only.answer,

@@ -22,7 +22,6 @@ EMBEDDINGS = "embeddings"
 SCORE, READ = "score", "read"  # ours: likelihoods of given texts, what passages say; the conventions know no such thing
 PROVIDER = "edgewise"  # who serves the models that we call: our edge node and our gateway, whatever is behind them
 TEXT, UNKNOWN = "text", "unknown"
-JSON_OUTPUT = "json"
 
 # --- attributes of the conventions ------------------------------------------------------------------------------------
 
