@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cloud.config import CloudSettings
 from cloud.gateway import CloudGateway
+from edgewise.callers import owner_of
 from edgewise.place import read_secret
 from edgewise.ports import Cloud
 from edgewise.rpc import Context, Service, check_exposure, run_until_stopped, start_server
@@ -69,7 +70,9 @@ async def serve(
     try:
         # Twice: the gateway refuses what is too much for the model, the server what would only wait for a refusal.
         limit = 2 * settings.max_concurrent
-        server, bound = await start_server([service(gateway)], address, token=token, max_concurrent_calls=limit)
+        server, bound = await start_server(
+            [service(gateway)], address, callers=owner_of(token), max_concurrent_calls=limit
+        )
         await run_until_stopped(server, on_ready=lambda: on_ready(bound), until_stdin_closes=until_stdin_closes)
     finally:
         await gateway.close()

@@ -14,6 +14,7 @@ from edge.config import EdgeSettings
 from edge.ingest.folder import too_large
 from edge.ingest.ingester import failed
 from edge.node import EdgeNode
+from edgewise.callers import owner_of
 from edgewise.errors import InvalidInput, TooLarge
 from edgewise.place import read_secret
 from edgewise.rpc import Context, Service, check_exposure, run_until_stopped, start_server
@@ -128,7 +129,7 @@ async def serve(
     check_exposure(address, token)
     node = await EdgeNode.open(settings, data_dir)
     try:
-        server, bound = await start_server([service(node)], address, token=token)
+        server, bound = await start_server([service(node)], address, callers=owner_of(token))
         await run_until_stopped(server, on_ready=lambda: on_ready(bound), until_stdin_closes=until_stdin_closes)
     finally:
         await node.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from edgewise.callers import owner_of
 from edgewise.client import Daemon
 from edgewise.errors import Conflict, InvalidInput, NotReady
 from edgewise.rpc import Service, start_server
@@ -61,7 +62,7 @@ async def serving(
         local, _ = await start_server(services, f"unix:{path}")
         exits.push_async_callback(local.stop, grace_s)
         exits.callback(path.unlink, missing_ok=True)
-        remote, bound = await start_server(services, _loopback(grpc_address), token=token)
+        remote, bound = await start_server(services, _loopback(grpc_address), callers=owner_of(token))
         exits.push_async_callback(remote.stop, grace_s)
         app = http.application(stack.router, stack.edge, token=token)
         http_bound = await exits.enter_async_context(_http_server(app, http_address, grace_s))

@@ -13,6 +13,7 @@ from edge.client import EdgeClient
 from edge.config import EdgeSettings
 from edge.node import EdgeNode
 from edge.server import service
+from edgewise.callers import owner_of
 from edgewise.rpc import start_server
 from edgewise.types import Chunk, Completion, Message, Options, Privacy, Prompt, Sampling, Text, Upload
 
@@ -36,7 +37,7 @@ class Way:
         if not self.is_remote:
             yield self.node
             return
-        server, address = await start_server([service(self.node)], "127.0.0.1:0", token=TOKEN)
+        server, address = await start_server([service(self.node)], "127.0.0.1:0", callers=owner_of(TOKEN))
         client = EdgeClient(address, TOKEN)
         try:
             yield client

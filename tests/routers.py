@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from edgewise.callers import owner_of
 from edgewise.client import Client
 from edgewise.rpc import start_server
 from edgewise.types import Citations, Done, Event, Question, Record, Retraction, Step, Token
@@ -178,7 +179,7 @@ async def place(
         exits.push_async_callback(router.close)
         client, address = None, ""
         if way == "over gRPC":
-            server, address = await start_server([service(router)], "127.0.0.1:0", token=TOKEN)
+            server, address = await start_server([service(router)], "127.0.0.1:0", callers=owner_of(TOKEN))
             exits.push_async_callback(server.stop, None)
             client = await exits.enter_async_context(Client(address, TOKEN))
         yield Place(router, records, edge, cloud, client, address)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hmac
 import ipaddress
 import logging
 import os
@@ -28,7 +27,8 @@ from grpc_health.v1 import _async as health_aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from edgewise.errors import Conflict, EdgewiseError, Internal, NotReady, Overloaded, Unauthenticated
+from edgewise.callers import Anybody, Caller, Callers
+from edgewise.errors import Conflict, EdgewiseError, Internal, NotReady, Overloaded
 from edgewise.wire import MAX_MESSAGE_BYTES, message_class, parse, status_metadata
 
 log = logging.getLogger(__name__)
@@ -82,29 +82,39 @@ else:
 _OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
 
 
-class _Token(_Interceptor):
-    """Refuses calls without `authorization: Bearer TOKEN` before a byte of their body is read; health is open."""
+class _Door(_Interceptor):
+    """Refuses who may not call before a byte of the body is read; health is open."""
 
-    def __init__(self, token: str) -> None:
-        self._wanted = f"Bearer {token}".encode()
+    def __init__(self, callers: Callers) -> None:
+        self._callers = callers
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        given = dict(handler_call_details.invocation_metadata or ()).get("authorization", "")
-        given_bytes = given if isinstance(given, bytes) else given.encode()
-        is_open = handler_call_details.method.startswith(_OPEN)
         handler = await continuation(handler_call_details)
-        if is_open or hmac.compare_digest(given_bytes, self._wanted):
+        if handler_call_details.method.startswith(_OPEN):
             return handler
-        return _refusal(handler)
+        try:
+            self._callers.identify(_authorization(handler_call_details.invocation_metadata))
+        except EdgewiseError as error:
+            return _refusal(handler, error)
+        return handler
 
 
-def _refusal(handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+def caller_of(context: Context, callers: Callers) -> Caller:
+    """Who makes a call that `callers` has let in; Unauthenticated for who has lost that right meanwhile."""
+    return callers.identify(_authorization(context.invocation_metadata()))
+
+
+def _authorization(metadata: Any) -> str:
+    given = dict(metadata or ()).get("authorization", "")
+    return given.decode("latin-1") if isinstance(given, bytes) else given
+
+
+def _refusal(handler: grpc.RpcMethodHandler[Any, Any], error: EdgewiseError) -> grpc.RpcMethodHandler[Any, Any]:
     async def refuse(_: object, context: Context) -> None:
-        error = Unauthenticated("send the token of the data directory as metadata `authorization: Bearer TOKEN`")
         await _abort(context, error)
 
     # grpc picks the kind of call by these flags, so a refusal has to be of the kind of what it refuses.
@@ -133,7 +143,7 @@ async def start_server(
     services: Sequence[Service],
     address: str,
     *,
-    token: str = "",
+    callers: Callers = Anybody(),
     max_concurrent_calls: int = 64,
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, str]:
@@ -141,7 +151,7 @@ async def start_server(
 
     `address` is `HOST:PORT` or `unix:PATH`. Conflict when it is taken, NotReady when it cannot be bound at all.
     """
-    server = grpc.aio.server(interceptors=(_Token(token),) if token else (), options=_SERVER_OPTIONS)
+    server = grpc.aio.server(interceptors=(_Door(callers),), options=_SERVER_OPTIONS)
     admission = Admission(max_concurrent_calls)
     server.add_generic_rpc_handlers(tuple(_handlers(service, admission) for service in services))
     names = [service.descriptor.full_name for service in services]

@@ -15,6 +15,7 @@ from cloud.client import CloudClient, NoCloud
 from cloud.config import CloudSettings
 from cloud.gateway import CloudGateway
 from cloud.server import service
+from edgewise.callers import owner_of
 from edgewise.errors import CloudUnavailable, DeadlineExceeded, InvalidInput, NotFound, NotReady, Overloaded
 from edgewise.keys import question_hash
 from edgewise.ports import Cloud
@@ -330,7 +331,7 @@ def test_a_gateway_that_is_not_there() -> None:
 def test_the_gateway_asks_for_its_token(settings: Settings, tmp_path: Path) -> None:
     async def main() -> None:
         gateway = await CloudGateway.open(settings("openai_compatible"), tmp_path)
-        server, address = await start_server([service(gateway)], "127.0.0.1:0", token="right")
+        server, address = await start_server([service(gateway)], "127.0.0.1:0", callers=owner_of("right"))
         stranger, friend = CloudClient(address, "wrong"), CloudClient(address, "right")
         with pytest.raises(CloudUnavailable, match=r"refused the token; check cloud\.token_file"):
             await everything(stranger)

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from edge.client import EdgeClient
 from edge.node import EdgeNode
 from edge.server import service
+from edgewise.callers import owner_of
 from edgewise.errors import Unauthenticated
 from edgewise.rpc import open_channel, start_server
 from edgewise.v1 import edge_pb2, edge_pb2_grpc
@@ -45,7 +46,7 @@ def test_one_bad_file_in_a_stream_does_not_stop_the_rest(replay: EdgeNode) -> No
 
 def test_a_wrong_token_is_refused_and_health_is_not(replay: EdgeNode) -> None:
     async def main() -> None:
-        server, address = await start_server([service(replay)], "127.0.0.1:0", token=TOKEN)
+        server, address = await start_server([service(replay)], "127.0.0.1:0", callers=owner_of(TOKEN))
         client = EdgeClient(address, "another")
         try:
             with pytest.raises(Unauthenticated):
@@ -85,7 +86,7 @@ def test_a_deadline_ends_a_generation(llama: EdgeNode) -> None:
 
 @asynccontextmanager
 async def raw(node: EdgeNode) -> AsyncIterator[edge_pb2_grpc.EdgeServiceStub]:
-    server, address = await start_server([service(node)], "127.0.0.1:0", token=TOKEN)
+    server, address = await start_server([service(node)], "127.0.0.1:0", callers=owner_of(TOKEN))
     try:
         async with open_channel(address) as channel:
             yield edge_pb2_grpc.EdgeServiceStub(channel)

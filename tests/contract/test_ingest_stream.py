@@ -15,6 +15,7 @@ from edge.client import EdgeClient
 from edge.config import EdgeSettings
 from edge.node import EdgeNode
 from edge.server import service
+from edgewise.callers import owner_of
 from edgewise.client import Client
 from edgewise.errors import EdgeUnavailable, InvalidInput, NotReady
 from edgewise.rpc import open_channel, start_server
@@ -40,7 +41,7 @@ async def serving(directory: Path) -> AsyncIterator[tuple[EdgeNode, str]]:
     (directory / "answers.jsonl").write_text('{"prompt": "Hi", "answer": "Hello"}')
     settings = EdgeSettings(engine="replay", replay_file=directory / "answers.jsonl", store="sqlite")
     node = await EdgeNode.open(settings, directory)
-    server, address = await start_server([service(node)], "127.0.0.1:0", token=TOKEN)
+    server, address = await start_server([service(node)], "127.0.0.1:0", callers=owner_of(TOKEN))
     try:
         yield node, address
     finally:

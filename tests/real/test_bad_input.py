@@ -15,6 +15,7 @@ from edge.client import EdgeClient
 from edge.config import EdgeSettings
 from edge.node import EdgeNode
 from edge.server import service
+from edgewise.callers import owner_of
 from edgewise.errors import ContextOverflow, DeadlineExceeded, InvalidInput
 from edgewise.rpc import open_channel, start_server
 from edgewise.types import Message, Options, Prompt, Sampling, Text
@@ -212,7 +213,7 @@ def refusal(node: EdgeNode, data: bytes) -> grpc.StatusCode:
 
 @asynccontextmanager
 async def raw(node: EdgeNode) -> AsyncIterator[grpc.aio.Channel]:
-    server, address = await start_server([service(node)], "127.0.0.1:0", token=TOKEN)
+    server, address = await start_server([service(node)], "127.0.0.1:0", callers=owner_of(TOKEN))
     try:
         async with open_channel(address) as channel:
             yield channel
