@@ -1,0 +1,83 @@
+"""Every fault of the table, asked about in several modes, in public and in private; the six invariants after each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgewise.types import Grounding, Privacy, Question
+from tests.collectors import collecting
+from tests.faults.invariants import Books, Heard, Taken
+from tests.faults.stand import Misbehaving, Sinks, standing
+from tests.faults.table import BROKEN, CLOUD, FAULTS, Fault, nothing
+from tests.routers import ASKED, TOKEN, an_edge
+from tests.sides import UNSURE
+
+SHOWN_AT_ONCE = ("cloud_only", "pre_arbitration")
+"""Modes whose caller sees the cloud's tokens as they come."""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sinks]:
+    with Misbehaving() as upstream, collecting() as collector:
+        sinks = Sinks(upstream, collector)
+        warm_up = Fault("none", nothing, CLOUD)  # what gRPC starts once stays
+        asyncio.run(_meet(warm_up, tmp_path_factory.mktemp("warm"), sinks))
+        yield sinks
+
+
+@pytest.fixture
+def sinks(running: Sinks) -> Sinks:
+    running.reset()
+    return running
+
+
+def test_there_are_many_and_each_has_a_name_of_its_own() -> None:
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 30
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_a_fault_and_the_six_invariants(tmp_path: Path, sinks: Sinks, fault: Fault) -> None:
+    before = Taken.now()
+    asyncio.run(_meet(fault, tmp_path, sinks))
+    sinks.collector.released.set()
+    before.comes_back()
+
+
+async def _meet(fault: Fault, directory: Path, sinks: Sinks) -> None:
+    edge = an_edge(UNSURE)
+    opened = standing(
+        directory, sinks, edge, cloud=fault.cloud, gateway_address=fault.gateway_address, token=fault.token or TOKEN
+    )  # fmt: skip
+    async with opened as stand:
+        books = Books(stand)
+        public, private = edge.passages, (books.private_passage(), *edge.passages)
+        for mode in fault.modes:
+            await fault.provoke(stand)
+            edge.passages = public
+            heard = await books.ask(Question(text=ASKED, mode=mode, privacy=Privacy.PUBLIC))
+            _check_outcome(fault, mode, heard)
+            edge.passages = private
+            await books.ask(Question(text=ASKED, mode=mode, privacy=Privacy.PUBLIC))
+            await books.ask_privately(mode)
+        assert not await books.unknown_records()
+    books.check_sinks()
+
+
+def _check_outcome(fault: Fault, mode: str, heard: Heard) -> None:
+    if fault.comes == BROKEN and mode in SHOWN_AT_ONCE:
+        assert heard.error is not None
+        assert heard.error.code == "UNAVAILABLE"
+        assert fault.says in heard.error.message
+        assert heard.tokens
+        return
+    assert heard.done is not None, heard.error
+    if fault.comes == CLOUD:
+        assert (heard.done.author, heard.done.degraded) == ("cloud", False), heard.done.reason
+        return
+    assert (heard.done.author, heard.done.degraded) == ("edge", True)
+    assert fault.says in heard.done.reason
+    assert heard.done.grounding is not Grounding.ABSTAINED
