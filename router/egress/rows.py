@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from edgewise.types import Privacy, Value
 
 ACTIVE = "audit.jsonl"
@@ -80,7 +82,10 @@ def line_of(row: Row) -> tuple[bytes, str]:
 def row_of(line: bytes) -> Row:
     """The row of a whole line; ValueError where it is none, or where its hash is not that of what it says."""
     told, separator, rest = line.rpartition(_HASH)
-    row = Row.model_validate_json(line)
+    try:
+        row = Row.model_validate_json(line)
+    except ValidationError:
+        raise ValueError("it is no row") from None
     if not separator or rest != row.hash.encode() + b'"}\n' or hashlib.sha256(told).hexdigest() != row.hash:
         raise ValueError("its hash is not that of what it says")
     return row
