@@ -22,6 +22,7 @@ from router import prompts
 from router.arbiter.arbiter import Arbiter
 from router.config import RouterSettings
 from router.desk import Desk, Outcome, Writer, step
+from router.egress import Boundary, Gated
 from router.experiments.assignment import NO_SEAT, Seat
 from router.experiments.live import Experiments
 from router.fold import Fold, done
@@ -30,7 +31,6 @@ from router.log.moments import written
 from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
 from router.modes import MODES, edge_only, parse
 from router.observer import Observers
-from router.privacy import Gated, Policy
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class Request:
     asked_at: datetime
     ledger: Ledger
     emit: Callable[[Event], Awaitable[None]]
+    record_id: str
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Answering:
     edge: Edge
     cloud: Cloud
     records: Log
-    policy: Policy
+    boundary: Boundary
     settings: RouterSettings
     arbiter: Arbiter
     experiments: Experiments
@@ -112,7 +113,7 @@ class Answering:
                 _ = job.cancelled() or job.exception()
 
     def request(self, origin: Origin, emit: Callable[[Event], Awaitable[None]], ledger: Ledger) -> Request:
-        return Request(origin, self.wall(), ledger, emit)
+        return Request(origin, self.wall(), ledger, emit, uuid.uuid4().hex)
 
     def desk(self, question: Question, request: Request, options: frozenset[str]) -> Desk:
         """The two sides of one question, wrapped in the order that `meter.py` explains."""
@@ -125,7 +126,8 @@ class Answering:
             priority="batch" if origin.is_shadow else "interactive",
             response_schema=question.response_schema,
         )
-        cloud = Metered("cloud", Budgeted(Gated(self.cloud, self.policy), question.max_cost_usd), ledger)
+        gated = Gated(self.cloud, self.boundary, request.record_id)
+        cloud = Metered("cloud", Budgeted(gated, question.max_cost_usd), ledger)
         edge = MeteredEdge(self.edge, ledger)
         return Desk(
             edge=Writer("edge", edge, emit, keys, held=question.hold),
@@ -229,7 +231,7 @@ class Answering:
     def _first_page(self, question: Question, request: Request) -> Record:
         origin, seat = request.origin, request.origin.seat
         return Record(
-            record_id=uuid.uuid4().hex,
+            record_id=request.record_id,
             request_id=question.request_id,
             created_at=written(request.asked_at),
             app=origin.app,

@@ -38,6 +38,7 @@ from router.arbiter.arbiter import Arbiter
 from router.arbiter.ensemble import Expected
 from router.arbiter.rules import Rule, Verdict
 from router.config import RouterSettings
+from router.egress.audit import NotAudited
 from router.meter import MeteredEdge, PlainSide
 
 # Why the cloud may not come into an answer; a mode that can do without it goes on.
@@ -229,7 +230,7 @@ class Desk:
             draft = await self.cloud.write(prompt, show=show)
             usd = draft.completion.cost_usd
             return draft
-        except (Withheld, OverBudget):
+        except (Withheld, OverBudget, NotAudited):
             usd = 0.0
             raise
         finally:

@@ -21,9 +21,9 @@ from edgewise.types import (
 )
 from router import prompts
 from router.desk import Desk, question_text
+from router.egress import Policy
 from router.log import Log
 from router.modes import MODES, parse
-from router.privacy import Policy
 
 _BEFORE = 200
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from edgewise.errors import Conflict, EdgewiseError, InvalidInput, NotFound, NotReady
 from edgewise.types import Experiment, ExperimentStatus, Grade, Privacy, Question, Record, SideStatus, Text
+from router.egress import Policy
 from router.experiments.assignment import NO_SEAT, Seat, drawn, unit_of
 from router.experiments.checking import checked_experiment, checked_name
 from router.experiments.shadow import Ask, CloudStatus, Shadow
 from router.experiments.shelf import Kept, Shelf
 from router.experiments.tally import Tally, is_of
 from router.log import Log, now
-from router.privacy import Policy
 
 log = logging.getLogger(__name__)
 

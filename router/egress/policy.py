@@ -1,0 +1,51 @@
+"""What may leave the device: labels first, then the policy for unlabelled texts, then detectors.
+
+Detectors can only tighten: silence of a detector never releases a private text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from edgewise.types import Privacy, Text
+from router.egress.detectors import VERSION, Detector, Structural
+
+Unknown = Literal["allow", "hold"]
+
+
+class Policy:
+    """`privacy.unknown` of the settings, and the detectors that unlabelled texts must pass."""
+
+    def __init__(self, unknown: Unknown, detectors: Sequence[Detector] = (Structural(),)) -> None:
+        self.unknown: Unknown = unknown
+        self._detectors = tuple(detectors)
+
+    @property
+    def version(self) -> str:
+        """Of what decides, as audit rows have it."""
+        if self.unknown == "hold":
+            return "hold"
+        return ", ".join(("allow", *(f"{one.name} {VERSION}" for one in self._detectors)))
+
+    @property
+    def in_words(self) -> str:
+        return {
+            "allow": "unlabelled questions may leave the device unless a detector objects; private ones never do",
+            "hold": "only questions labelled public may leave the device",
+        }[self.unknown]
+
+    def releases(self, label: Privacy) -> str:
+        """Why a text of this label that was not held may leave."""
+        return "labelled public" if label is Privacy.PUBLIC else "not labelled, and no detector objects"
+
+    def held_because(self, text: Text) -> str | None:
+        """Why a text may not leave the device; None when it may."""
+        if text.label is Privacy.PRIVATE:
+            return "it is private or derived from something private"
+        if text.label is Privacy.PUBLIC:
+            return None
+        if self.unknown == "hold":
+            return "it is not labelled public, and privacy.unknown is `hold`"
+        found = next(filter(None, (one.look(text.value) for one in self._detectors)), None)
+        return f"it seems to hold {found}, and it is not labelled public" if found else None
