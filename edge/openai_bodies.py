@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from httpx2 import AsyncByteStream, RequestError, Response
 
-MOST_BYTES = 64 * 2**20  # of an answer
+MOST_BYTES = 32 * 2**20  # of an answer
 MOST_BYTES_OF_A_REFUSAL = 2**16
 
 
