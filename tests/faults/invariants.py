@@ -14,11 +14,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pytest
 
 from edgewise.errors import EdgewiseError
 from edgewise.types import Done, Event, Passage, Privacy, Question, Record, Text, Token, Turn
+from router.egress import Row, read_rows
 from tests.faults.stand import Stand
 from tests.routers import ASKED, FERRY
 from tests.stack import children, wait_until
@@ -49,16 +51,16 @@ class Heard:
 
 @dataclass
 class Books:
-    """Of one fault. `asked` says what must not be seen where."""
+    """Of one fault."""
 
     stand: Stand
     secrets: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
-    tries: int = 0
+    asked: int = 0
 
     async def ask(self, question: Question) -> Heard:
         """One question, by itself; all that can be checked of it has been when this returns."""
-        served = len(self.stand.till.served)
+        served = len(self.stand.book.served)
         events: list[Event] = []
         error: EdgewiseError | None = None
         async with asyncio.timeout(20):
@@ -72,7 +74,13 @@ class Books:
         check_end(heard)
         check_answer(heard, question)
         await self.check_cost(heard, served)
+        await self.check_audit(heard, question)
         return heard
+
+    def public(self, mode: str) -> Question:
+        """A question that was not asked before, so that it can be told from others on the wire."""
+        self.asked += 1
+        return Question(text=f"{ASKED[:-1]} on day {self.asked}?", mode=mode, privacy=Privacy.PUBLIC)
 
     async def ask_privately(self, mode: str) -> None:
         """The same mode, with a secret in every place where one can be; what comes of it is an end like any other."""
@@ -84,7 +92,7 @@ class Books:
         yield Question(text=f"When does {self._secret()} sail?", mode=mode, privacy=Privacy.PRIVATE)
         yield Question(text=f"Write to {self._secret()}@example.com when the ferry sails.", mode=mode)
         turns = (Turn(role="user", text=Text(value=f"I am {self._secret()}.", label=Privacy.PRIVATE)),)
-        yield Question(text=ASKED, mode=mode, privacy=Privacy.PUBLIC, history=turns)
+        yield self.public(mode).model_copy(update={"history": turns})
 
     def private_passage(self) -> Passage:
         """For the edge to find, whatever is asked."""
@@ -116,10 +124,26 @@ class Books:
             return
         if heard.done is not None:
             assert heard.done.cost_usd == heard.record.cost_usd
-        served = self.stand.till.served[served_before:]
+        served = self.stand.book.served[served_before:]
         if heard.record.cost_usd is not None:
             assert None not in served, "a cost was logged of a call whose cost nobody knows"
             assert heard.record.cost_usd == pytest.approx(sum(cost for cost in served if cost is not None))
+
+    async def check_audit(self, heard: Heard, question: Question) -> None:
+        """As many rows as calls were made, and each of them there before a byte of its call."""
+        assert self.stand.book.unnoted == 0, "a call arrived that was not yet written down"
+        if heard.record is None:
+            return
+        calls = await self.stand.log.calls(heard.record.record_id)
+        tries = [row for row in self._tries() if row.record_id == heard.record.record_id]
+        assert len(tries) == sum(call.side == "cloud" for call in calls)
+        seen = self.stand.near.first_seen(question.text.encode())
+        if seen is not None:
+            assert datetime.fromisoformat(tries[0].at).timestamp() <= seen
+
+    def _tries(self) -> list[Row]:
+        rows = read_rows(self.stand.directory)
+        return [row for row in rows if row.event == "try" and row.destination == "cloud"]
 
     def check_sinks(self) -> None:
         """Bytes on both wires, whether or not they arrived, what the upstream understood, what the collector got."""

@@ -10,23 +10,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cloud.client import CloudClient
 from cloud.config import CloudSettings
 from cloud.gateway import CloudGateway
 from cloud.server import service as cloud_service
+from cloud.terms import Gate, Terms
 from edgewise.callers import owner_of
 from edgewise.client import Client
-from edgewise.ports import Cloud
 from edgewise.rpc import start_server
 from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
 from router.config import RouterSettings
+from router.egress import AuditLog, Boundary, Policy, read_rows
 from router.log import Log
-from router.privacy import Policy
 from router.server import service as router_service
 from router.service import Router, local_time
 from router.telemetry.config import TelemetrySettings
@@ -77,30 +77,55 @@ class Sinks:
 
 
 @dataclass
-class Till:
-    """The gateway's own account of what it served: the cost of every call, None where it did not come to its end."""
+class Book:
+    """What a gateway has served: the cost of every call, None where it did not come to its end.
 
-    cloud: Cloud
+    `unnoted` counts the calls that came in before the device had written them down.
+    """
+
+    directory: Path
     served: list[float | None] = field(default_factory=list)
+    arrived: int = 0
+    unnoted: int = 0
+
+    def arrives(self) -> None:
+        self.arrived += 1
+        self.unnoted += sum(row.event == "try" and row.destination == "cloud" for row in read_rows(self.directory)) < self.arrived
+
+
+@dataclass(frozen=True)
+class Till:
+    """The gate, with a book of its own."""
+
+    gate: Gate
+    book: Book
 
     async def generate(self, prompt: Released[Prompt], options: Options) -> AsyncGenerator[Chunk | Completion]:
+        self.book.arrives()
         place: int | None = None
-        async with aclosing(self.cloud.generate(prompt, options)) as events:
+        async with aclosing(self.gate.generate(prompt, options)) as events:
             async for event in events:
                 if place is None:
-                    place = len(self.served)
-                    self.served.append(None)
+                    place = len(self.book.served)
+                    self.book.served.append(None)
                 if isinstance(event, Completion):
-                    self.served[place] = event.cost_usd
+                    self.book.served[place] = event.cost_usd
                 yield event
 
     async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
-        findings = await self.cloud.retrieve(query, timeout_s)
-        self.served.append(findings.cost_usd)
+        self.book.arrives()
+        findings = await self.gate.retrieve(query, timeout_s)
+        self.book.served.append(findings.cost_usd)
         return findings
 
     async def status(self) -> SideStatus:
-        return await self.cloud.status()
+        return await self.gate.status()
+
+    def under(self, terms: Terms) -> Self:
+        return replace(self, gate=self.gate.under(terms))
+
+    async def forget_answers(self) -> int:
+        return await self.gate.forget_answers()
 
 
 class Watch:
@@ -123,7 +148,7 @@ class Stand:
     address: str
     near: Wire
     far: Wire
-    till: Till
+    book: Book
     sinks: Sinks
     watch: Watch
     gateway: Gatehouse
@@ -133,13 +158,13 @@ class Stand:
 class Gatehouse:
     """The gateway's server, which can go away and come back at its port."""
 
-    cloud: Cloud
+    gate: Gate
     address: str = "127.0.0.1:0"
     _server: Any = None
 
     async def open(self) -> None:
         self._server, self.address = await start_server(
-            [cloud_service(self.cloud)], self.address, callers=owner_of(TOKEN)
+            [cloud_service(self.gate)], self.address, callers=owner_of(TOKEN)
         )
 
     async def stop(self) -> None:
@@ -164,22 +189,26 @@ async def standing(
         far = await exits.enter_async_context(Wire(_place(sinks.upstream.url), WORDS[0].encode()))
         gateway = await CloudGateway.open(_cloud_settings(far, cloud), directory)
         exits.push_async_callback(gateway.close)
-        till = Till(gateway)
-        gatehouse = Gatehouse(till)
+        book = Book(directory)
+        gatehouse = Gatehouse(Till(gateway, book))
         await gatehouse.open()
         exits.push_async_callback(gatehouse.stop)
         near = await exits.enter_async_context(Wire(gatehouse.address, WORDS[0].encode()))
         client = CloudClient(gateway_address or near.address, token, connect_timeout_s=1.0)
         exits.push_async_callback(client.close)
+        audit = AuditLog(directory)
+        exits.push_async_callback(asyncio.to_thread, audit.close)
+        boundary = Boundary(Policy("allow"), audit, near.address)
         telemetry = Telemetry.open(
-            TelemetrySettings(otlp_endpoint=sinks.collector.url, interval_s=0.05, content=True, timeout_s=1, close_s=1)
+            TelemetrySettings(otlp_endpoint=sinks.collector.url, interval_s=0.05, content=True, timeout_s=1, close_s=1),
+            boundary,
         )
         exits.push_async_callback(asyncio.to_thread, telemetry.close)
         records = await Log.open(log_url(directory), backlog=directory / "backlog.jsonl", retry_s=0.05)
         exits.push_async_callback(records.close)
         watch = Watch()
         asked = Router(
-            edge, client, records, Policy("allow"), router, arbiter=an_arbiter(router), observers=(telemetry,),
+            edge, client, records, boundary, router, arbiter=an_arbiter(router), observers=(telemetry,),
             wall=watch,
         )  # fmt: skip
         exits.push_async_callback(asked.close)
@@ -187,7 +216,7 @@ async def standing(
         exits.push_async_callback(server.stop, None)
         door = await exits.enter_async_context(Client(address, TOKEN))
         yield Stand(
-            directory, asked, records, edge, door, address, near, far, till, sinks, watch, gatehouse
+            directory, asked, records, edge, door, address, near, far, book, sinks, watch, gatehouse
         )  # fmt: skip
 
 
@@ -201,6 +230,7 @@ def _cloud_settings(far: Wire, changes: Mapping[str, object]) -> CloudSettings:
         "timeout_s": SILENCE_S,
         "connect_timeout_s": SILENCE_S,
         "retry_budget_s": 0.5,
+        "breaker_failures": 1000,
         "usd_per_mtok_prompt": USD_PER_MTOK,
         "usd_per_mtok_completion": USD_PER_MTOK,
     }

@@ -116,7 +116,17 @@ _FAR: tuple[Fault, ...] = (
     Fault("keep-alives for ever", upstream("keep-alive"), BROKEN, "sent nothing"),
     Fault("an answer withheld by the provider", upstream("filter"), BROKEN, "withheld"),
     Fault("no usage", upstream("no-usage"), CLOUD),
-    Fault("two failures, then an answer", upstream("flaky-1"), CLOUD),
+    Fault("a failure, then an answer", upstream("flaky-1"), CLOUD),
+    Fault("429 without Retry-After", upstream("429-bare"), EDGE, "429"),
+    Fault("503 with Retry-After", upstream("503-wait"), EDGE, "503"),
+    Fault("an endless answer", upstream("endless"), BROKEN),
+    Fault("endless pieces without words", upstream("endless-silence"), EDGE),
+    Fault("an endless line", upstream("endless-line"), EDGE),
+    Fault("an endless error", upstream("endless-refusal"), EDGE),
+    Fault("usage below zero", upstream("usage-negative"), CLOUD),
+    Fault("usage of nothing", upstream("usage-none"), CLOUD),
+    Fault("usage of a million tokens", upstream("usage-absurd"), CLOUD),
+    Fault("usage in words", upstream("usage-words"), CLOUD),
 )
 _NEAR: tuple[Fault, ...] = (
     Fault("gateway refuses connections", near("refused"), EDGE, "cannot be reached", ALL),

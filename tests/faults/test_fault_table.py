@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edgewise.types import Grounding, Privacy, Question
+from edgewise.types import Grounding
 from tests.collectors import collecting
 from tests.faults.invariants import Books, Heard, Taken
 from tests.faults.stand import Misbehaving, Sinks, standing
 from tests.faults.table import BROKEN, CLOUD, FAULTS, Fault, nothing
-from tests.routers import ASKED, TOKEN, an_edge
+from tests.routers import TOKEN, an_edge
 from tests.sides import UNSURE
 
 SHOWN_AT_ONCE = ("cloud_only", "pre_arbitration")
@@ -58,10 +58,10 @@ async def _meet(fault: Fault, directory: Path, sinks: Sinks) -> None:
         for mode in fault.modes:
             await fault.provoke(stand)
             edge.passages = public
-            heard = await books.ask(Question(text=ASKED, mode=mode, privacy=Privacy.PUBLIC))
+            heard = await books.ask(books.public(mode))
             _check_outcome(fault, mode, heard)
             edge.passages = private
-            await books.ask(Question(text=ASKED, mode=mode, privacy=Privacy.PUBLIC))
+            await books.ask(books.public(mode))
             await books.ask_privately(mode)
         assert not await books.unknown_records()
     books.check_sinks()
