@@ -18,6 +18,7 @@ from edgewise.errors import (
     InvalidInput,
     NotFound,
     Overloaded,
+    Unanswered,
     Unauthenticated,
 )
 from edgewise.rpc import open_channel
@@ -26,6 +27,8 @@ from edgewise.v1 import cloud_pb2, cloud_pb2_grpc, types_pb2
 from edgewise.wire import error_of, pack, unpack, unpack_chunk
 
 _KEPT = (CloudUnavailable, Overloaded, InvalidInput, NotFound, DeadlineExceeded, Cancelled)
+# How gRPC's own UNAVAILABLE begins where no connection was made, so that nothing can have arrived.
+_NEVER_SENT = ("failed to connect", "errors resolving", "DNS resolution failed")
 _NO_CLOUD = "no cloud is configured; set cloud.address or cloud.backend, or start with --embedded-cloud"
 
 
@@ -63,7 +66,7 @@ class CloudClient:
         finally:
             call.cancel()
         if not finished:
-            raise CloudUnavailable(f"{self._where} broke off an answer; see its log")
+            raise Unanswered(f"{self._where} broke off an answer; see its log")
 
     async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
         request = cloud_pb2.FetchInfoRequest(query=pack(query.value, types_pb2.Query), idempotency_key=uuid4().hex)
@@ -97,6 +100,8 @@ class CloudClient:
 
     def _error(self, error: grpc.aio.AioRpcError) -> EdgewiseError:
         match error_of(error):
+            case EdgeUnavailable() as ours if not ours.message.startswith(_NEVER_SENT):
+                return Unanswered(f"the connection to {self._where} broke; ask again")
             case EdgeUnavailable():  # gRPC's own UNAVAILABLE: a gateway says CloudUnavailable
                 return CloudUnavailable(f"{self._where} cannot be reached; start it, or correct cloud.address")
             case Unauthenticated():

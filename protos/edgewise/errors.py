@@ -15,6 +15,7 @@ EdgewiseError
 |- Cancelled             CANCELLED
 |- EdgeUnavailable       UNAVAILABLE          the edge node is down or crashed
 |- CloudUnavailable      UNAVAILABLE          the cloud cannot be used now, or at all; transient ones may pass
+|  |- Unanswered                                ... though it had the request: it may have worked, and bill for it
 |- BrokenOff             UNAVAILABLE          an answer broke off after its first token: nobody takes over
 |- Internal              INTERNAL             a fault of ours
 """
@@ -109,6 +110,10 @@ class CloudUnavailable(EdgewiseError):
     http = 502
 
 
+class Unanswered(CloudUnavailable):
+    """The request arrived, or may have, and no whole answer came back. What that cost, nobody here knows."""
+
+
 class BrokenOff(EdgewiseError):
     code = "UNAVAILABLE"
     http = 502
@@ -123,6 +128,6 @@ LEAVES: dict[str, type[EdgewiseError]] = {
     leaf.__name__: leaf
     for leaf in (
         InvalidInput, TooLarge, ContextOverflow, NotFound, Conflict, Unauthenticated, Withheld, NotReady, OverBudget,
-        Overloaded, DeadlineExceeded, Cancelled, EdgeUnavailable, CloudUnavailable, BrokenOff, Internal,
+        Overloaded, DeadlineExceeded, Cancelled, EdgeUnavailable, CloudUnavailable, Unanswered, BrokenOff, Internal,
     )
 }  # fmt: skip
