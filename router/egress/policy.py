@@ -32,10 +32,11 @@ class Policy:
 
     @property
     def in_words(self) -> str:
-        return {
-            "allow": "unlabelled questions may leave the device unless a detector objects; private ones never do",
-            "hold": "only questions labelled public may leave the device",
-        }[self.unknown]
+        if self.unknown == "hold":
+            return "only questions labelled public may leave the device"
+        others = [one.name for one in self._detectors if one.name != Structural.name]
+        who = " or ".join(("a detector", *others))
+        return f"unlabelled questions may leave the device unless {who} objects; private ones never do"
 
     def releases(self, label: Privacy) -> str:
         """Why a text of this label that was not held may leave."""
