@@ -24,6 +24,7 @@ from router.child import Child
 from router.compare.judge import Judge
 from router.config import PrivacySettings, RouterSettings
 from router.egress import AuditLog, Boundary, Gated, Policy
+from router.egress.detectors import Structural
 from router.experiments.live import Experiments
 from router.log import Keep, Log, Place, place_in
 from router.metrics import DROPPED, EDGE_RESTARTS, SENT, Metrics
@@ -94,7 +95,7 @@ async def open_stack(
     async with AsyncExitStack() as stack:
         audit = AuditLog(data_dir)
         stack.push_async_callback(asyncio.to_thread, audit.close)
-        boundary = Boundary(Policy(chosen.privacy.unknown), audit, _who_gets_it(chosen.cloud, embedded=embedded_cloud))
+        boundary = Boundary(await _policy(chosen.privacy), audit, _who_gets_it(chosen.cloud, embedded=embedded_cloud))
         telemetry = _telemetry(chosen.telemetry, boundary)
         if telemetry is not None:
             stack.push_async_callback(asyncio.to_thread, telemetry.close)
@@ -211,6 +212,14 @@ def _cloud_child(
     arguments = ("cloud", "serve", "--address", address, "--data-dir", str(data_dir), *named, "--until-stdin-closes")
     environment = {} if cloud.backend else {"EDGEWISE_CLOUD__BACKEND": "llama"}
     return Child("cloud gateway", arguments, environment, CloudUnavailable)
+
+
+async def _policy(chosen: PrivacySettings) -> Policy:
+    if not chosen.presidio:
+        return Policy(chosen.unknown)
+    from router.egress.detectors.presidio import Presidio
+
+    return Policy(chosen.unknown, (Structural(), await asyncio.to_thread(Presidio.open)))
 
 
 def _who_gets_it(cloud: CloudSettings, *, embedded: bool) -> str | None:

@@ -65,13 +65,11 @@ class Gated:
             raise _seen_from_here(error) from None
 
     async def _let_out(self, call: str, texts: Sequence[Text]) -> Try:
-        for text in texts:
-            reason = self._boundary.policy.held_because(text)
-            if reason:
-                raise Withheld(
-                    f"not sent to the cloud: {reason}. Ask in a mode that stays on the device (edge_only), "
-                    "or label the question public if it may leave"
-                )
+        if reason := await self._boundary.policy.held(texts):
+            raise Withheld(
+                f"not sent to the cloud: {reason}. Ask in a mode that stays on the device (edge_only), "
+                "or label the question public if it may leave"
+            )
         if self._boundary.cloud is None:
             return Try.of_nothing()
         return await self._boundary.noted(self._boundary.of_texts(call, texts, self._record_id, self._boundary.cloud))

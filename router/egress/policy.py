@@ -5,13 +5,15 @@ Detectors can only tighten: silence of a detector never releases a private text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from edgewise.types import Privacy, Text
 from router.egress.detectors import VERSION, Detector, Structural
 
 Unknown = Literal["allow", "hold"]
+_AT_ONCE = 10_000  # characters: some milliseconds
 
 
 class Policy:
@@ -30,10 +32,11 @@ class Policy:
 
     @property
     def in_words(self) -> str:
-        return {
-            "allow": "unlabelled questions may leave the device unless a detector objects; private ones never do",
-            "hold": "only questions labelled public may leave the device",
-        }[self.unknown]
+        if self.unknown == "hold":
+            return "only questions labelled public may leave the device"
+        others = [one.name for one in self._detectors if one.name != Structural.name]
+        who = " or ".join(("a detector", *others))
+        return f"unlabelled questions may leave the device unless {who} objects; private ones never do"
 
     def releases(self, label: Privacy) -> str:
         """Why a text of this label that was not held may leave."""
@@ -49,3 +52,13 @@ class Policy:
             return "it is not labelled public, and privacy.unknown is `hold`"
         found = next(filter(None, (one.look(text.value) for one in self._detectors)), None)
         return f"it seems to hold {found}, and it is not labelled public" if found else None
+
+    async def held(self, texts: Iterable[Text]) -> str | None:
+        """The same of the first of several that may not leave; what takes long is done on another thread."""
+        several = tuple(texts)
+        if sum(len(text.value) for text in several) <= _AT_ONCE and not any(one.takes_long for one in self._detectors):
+            return self._first_held(several)
+        return await asyncio.to_thread(self._first_held, several)
+
+    def _first_held(self, texts: Sequence[Text]) -> str | None:
+        return next(filter(None, map(self.held_because, texts)), None)

@@ -78,7 +78,7 @@ class Experiments:
         if question.conversation_id:
             history = await self._log.turns(app, question.conversation_id)
         texts = (Text(value=question.text, label=question.privacy), *(turn.text for turn in history))
-        if any(self._policy.held_because(text) for text in texts) or _is_refused_by_some(experiment, question):
+        if await self._policy.held(texts) or _is_refused_by_some(experiment, question):
             return NO_SEAT
         if experiment.held:
             return Seat(mode=experiment.arms[0].mode)

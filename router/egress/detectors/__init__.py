@@ -1,9 +1,4 @@
-"""What looks private in a text that nobody labelled. A detector can only tighten.
-
-They see what people type by mistake: secrets and numbers in the forms that are common, also in full-width characters,
-with look-alike letters, invisible characters or separators in them. Not seen is what somebody hides on purpose: encoded
-(base64 of a key), spelt out in words, split over several messages, in a picture.
-"""
+"""What looks private in a text that nobody labelled. A detector can only tighten."""
 
 from __future__ import annotations
 
@@ -14,7 +9,10 @@ from router.egress.detectors.structural import Structural as Structural
 
 
 class Detector(Protocol):
+    """`takes_long`: it blocks for so long that it belongs on a thread of its own."""
+
     name: str
+    takes_long: bool
 
     def look(self, text: str) -> str | None:
         """What seems private, in words that repeat none of it; None if nothing does."""
