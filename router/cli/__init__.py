@@ -14,6 +14,7 @@ from router.cli.doctor import doctor
 from router.cli.documents import ingest
 from router.cli.experiment import experiment
 from router.cli.explaining import explain
+from router.cli.leaktest import leaktest
 from router.cli.measuring import compare, demo, report
 from router.cli.records import grade, log
 from router.cli.replay import replay
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich's help takes longer to import than everything else here together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, up, status, stop, doctor, ask, chat, explain, ingest, compare, report, replay, log, grade):
+for command in (demo, up, status, stop, doctor, ask, chat, explain, ingest, compare, report, replay, log, grade, leaktest):
     app.command()(command)
 app.add_typer(train, name="train")
 app.add_typer(experiment, name="experiment")
