@@ -28,7 +28,23 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich's help takes longer to import than everything else here together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, up, status, stop, doctor, ask, chat, explain, ingest, compare, report, replay, log, grade, leaktest):
+for command in (
+    demo,
+    up,
+    status,
+    stop,
+    doctor,
+    ask,
+    chat,
+    explain,
+    ingest,
+    compare,
+    report,
+    replay,
+    log,
+    grade,
+    leaktest,
+):
     app.command()(command)
 app.add_typer(train, name="train")
 app.add_typer(experiment, name="experiment")

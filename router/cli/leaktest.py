@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 def leaktest(
     data_dir: Annotated[
-        Path | None, typer.Option(help="An empty directory to keep records and the audit log of the test in; else none.")
+        Path | None,
+        typer.Option(help="An empty directory to keep records and the audit log of the test in; else none."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the secrets.")] = 0,
     as_json: AsJson = False,
@@ -55,7 +56,7 @@ async def _leaktest(data_dir: Path | None, seed: int, *, as_json: bool, quick: b
 async def _carried_out(
     plans: tuple[Plan, ...], place: Path, seed: int, on_progress: OnProgress, *, opened: bool
 ) -> Report:
-    from router.leaktest.run import Run
+    from router.leaktest.run import OpenPolicy, Run
     from router.leaktest.sinks import standing
     from router.owner import Ownership
     from router.wiring import Settings, open_stack
@@ -68,8 +69,8 @@ async def _carried_out(
             with Ownership(directory):
                 async with open_stack(_settings(chosen, sinks, plan), directory) as stack:
                     if opened:
-                        stack.boundary.policy = _open_policy()
-                    await run.carry_out(plan, stack)
+                        stack.boundary.policy = OpenPolicy("allow")
+                    await run.carry_out(plan, stack.router, stack.edge.ingest)
         return run.report(seed)
 
 
@@ -78,7 +79,6 @@ def _settings(chosen: Settings, sinks: Sinks, plan: Plan) -> Settings:
     from dataclasses import replace
 
     from edgewise.errors import InvalidInput
-    from router.config import PrivacySettings
     from router.telemetry.config import TelemetrySettings
 
     if chosen.edge.address:
@@ -103,18 +103,6 @@ def _settings(chosen: Settings, sinks: Sinks, plan: Plan) -> Settings:
     )
 
 
-def _open_policy() -> object:
-    from router.egress import Policy
-
-    class Open(Policy):
-        """Holds nothing, for the self-check."""
-
-        def held_because(self, text: object) -> None:
-            return None
-
-    return Open("allow")
-
-
 @contextmanager
 def _place(data_dir: Path | None) -> Iterator[Path]:
     from edgewise.errors import InvalidInput
@@ -131,9 +119,22 @@ def _place(data_dir: Path | None) -> Iterator[Path]:
 @contextmanager
 def _progress(total: int) -> Iterator[OnProgress]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("starting the models", total=total)
         yield lambda done, what: bar.update(task, completed=done, description=what)

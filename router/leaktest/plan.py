@@ -77,13 +77,15 @@ class Planner:
     def allow(self) -> Plan:
         """Unlabelled questions may leave unless a detector objects."""
         documents: list[Upload] = []
-        calm = [*self._in(VARIANTS, self._labelled, self._in_history, self._in_conversation)]
-        calm += [probe for mode in self._some(VARIANTS) for probe in self._about_a_document(mode, documents)]
+        calm = [*self._in(self._some(VARIANTS), self._labelled, self._in_history, self._in_conversation)]
+        for mode in self._some(VARIANTS):
+            calm += [self._about_a_document(mode, documents), self._after_a_document(mode, documents)]
         calm += [*self._held(), *self._controls(self._marks)]
         batches = [Batch("none", tuple(calm))]
+        modes = ("cloud_only", "post_arbitration", "auto") if self._quick else ALWAYS_ASK
         for fault in FAULTS[:: 2 if self._quick else 1]:
-            asked = [*self._in(self._some(ALWAYS_ASK), self._labelled, self._in_history)]
-            asked += [probe for mode in self._some(ALWAYS_ASK) for probe in self._about_a_document(mode, documents)[:1]]
+            asked = [*self._in(modes, self._labelled, self._in_history)]
+            asked += [self._about_a_document(mode, documents) for mode in modes]
             batches.append(Batch(fault, tuple(asked)))
         killed = tuple(self._in(("cloud_only", "post_arbitration", "auto", "agent"), self._labelled))
         batches.append(Batch("none", killed, kills_edge=True))
@@ -91,7 +93,7 @@ class Planner:
 
     def hold(self) -> Plan:
         """Only what is labelled public may leave, whatever detectors say."""
-        probes = [*self._in(VARIANTS, self._unlabelled)]
+        probes = [*self._in(self._some(VARIANTS), self._unlabelled)]
         probes += [self._asked("public", mode, Privacy.PUBLIC) for mode in self._some(ALWAYS_ASK)]
         return Plan("hold", (), (Batch("none", tuple(probes)),))
 
@@ -99,7 +101,9 @@ class Planner:
 
     def _asked(self, kind: Kind, mode: str, label: Privacy) -> Probe:
         secret = self._marks.words()
-        return Probe(Mark(secret), kind, "question", mode, (_question(f"What do you know about {secret}?", mode, label),))
+        return Probe(
+            Mark(secret), kind, "question", mode, (_question(f"What do you know about {secret}?", mode, label),)
+        )
 
     def _labelled(self, mode: str) -> Probe:
         return self._asked("private", mode, Privacy.PRIVATE)
@@ -118,17 +122,23 @@ class Planner:
         first = _question(f"They call me {secret}.", "edge_only", Privacy.PRIVATE)
         return Probe(Mark(secret), "private", "conversation", mode, _talk(secret, first, mode))
 
-    def _about_a_document(self, mode: str, documents: list[Upload]) -> tuple[Probe, ...]:
-        """A public question about a private document; and one that goes on after its answer was given here."""
+    def _about_a_document(self, mode: str, documents: list[Upload]) -> Probe:
+        """A public question about a private document."""
+        asked, secret = self._document(documents)
+        return Probe(Mark(secret), "private", "document", mode, (_question(asked, mode, Privacy.PUBLIC),))
+
+    def _after_a_document(self, mode: str, documents: list[Upload]) -> Probe:
+        """A public question in a conversation in which the device has answered from a private document."""
+        asked, secret = self._document(documents)
+        first = _question(asked, "edge_only+rag", Privacy.PUBLIC)
+        return Probe(Mark(secret), "private", "answer from a document", mode, _talk(secret, first, mode))
+
+    def _document(self, documents: list[Upload]) -> tuple[str, str]:
+        """A question that a new document answers, and the secret in it."""
         place, secret = self._marks.words(1), self._marks.words()
         text = f"The code of the {place} vault is {secret}.\n"
         documents.append(Upload(source=f"{place}.md", data=text.encode(), label=Privacy.PRIVATE))
-        asked = f"What is the code of the {place} vault?"
-        first = _question(asked, "edge_only+rag", Privacy.PUBLIC)
-        return (
-            Probe(Mark(secret), "private", "document", mode, (_question(asked, mode, Privacy.PUBLIC),)),
-            Probe(Mark(secret), "private", "answer from a document", mode, _talk(secret, first, mode)),
-        )
+        return f"What is the code of the {place} vault?", secret
 
     # --- many ---------------------------------------------------------------------------------------------------------
 

@@ -57,10 +57,13 @@ class Report(Value):
         lines = [
             f"{self.questions} questions with {self.secrets} secrets, seed {self.seed}",
             f"ended     {ends}",
-            "arrived   " + ", ".join(f"{at}: {calls} calls, {self.bytes[at]} bytes" for at, calls in self.arrived.items()),
+            "arrived   "
+            + ", ".join(f"{at}: {calls} calls, {self.bytes[at]} bytes" for at, calls in self.arrived.items()),
             f"leaks     {len(self.leaks)}",
         ]
-        lines += [f"  LEAK    {one.secret} in {one.mode} ({one.fault}): {one.found} at the {one.at}" for one in self.leaks]
+        lines += [
+            f"  LEAK    {one.secret} in {one.mode} ({one.fault}): {one.found} at the {one.at}" for one in self.leaks
+        ]
         for name, what in (("labelled public", self.public), ("harmless, without a label", self.harmless)):
             if what.asked:
                 lines.append(f"kept      {what.kept} of {what.asked} questions {name}, needlessly ({what.share:.1%})")

@@ -70,7 +70,9 @@ def _social_security(marks: Marks) -> Drawn:
 
 
 def _chinese_id(marks: Marks) -> Drawn:
-    day = f"19{marks.choice('678')}{marks.choice('0123456789')}0{marks.choice('123456789')}1{marks.choice('0123456789')}"
+    day = (
+        f"19{marks.choice('678')}{marks.choice('0123456789')}0{marks.choice('123456789')}1{marks.choice('0123456789')}"
+    )
     first = f"110105{day}{marks.digits(3)}"
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
     check = "10X98765432"[sum(int(digit) * weight for digit, weight in zip(first, weights, strict=True)) % 11]

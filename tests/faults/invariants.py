@@ -154,7 +154,9 @@ class Books:
             "upstream": repr(stand.sinks.upstream.requests).encode(),
             "collector": stand.sinks.collector.everything,
         }
-        leaks = [(secret, place) for secret in self.secrets for place, bytes_ in places.items() if secret.encode() in bytes_]
+        leaks = [
+            (secret, place) for secret in self.secrets for place, bytes_ in places.items() if secret.encode() in bytes_
+        ]
         assert leaks == []
 
 

@@ -90,7 +90,9 @@ class Book:
 
     def arrives(self) -> None:
         self.arrived += 1
-        self.unnoted += sum(row.event == "try" and row.destination == "cloud" for row in read_rows(self.directory)) < self.arrived
+        self.unnoted += (
+            sum(row.event == "try" and row.destination == "cloud" for row in read_rows(self.directory)) < self.arrived
+        )
 
 
 @dataclass(frozen=True)
