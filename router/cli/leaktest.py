@@ -33,8 +33,10 @@ def leaktest(
         bool, typer.Option("--self-check", help="Open the boundary on purpose, and see that the test finds the leaks.")
     ] = False,
 ) -> None:
-    """Ask questions with secrets in all modes, with recording sinks in place of the cloud and of telemetry, while these
-    fail in every way, and look for the secrets in all that arrived. Your own data is not touched. Exit code 1 for a leak.
+    """Ask questions with secrets in all modes, and look for the secrets in all that leaves this device.
+
+    Recording sinks stand in the place of the cloud and of telemetry, and fail in every way. Your own data is not
+    touched. Exit code 1 for a leak.
     """
     exits.run(_leaktest(data_dir, seed, as_json=as_json, quick=quick, self_check=self_check))
 

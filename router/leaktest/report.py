@@ -28,8 +28,11 @@ class Control(Value):
 
 
 class Report(Value):
-    """`arrived` counts calls at each sink, `bytes` what came with them. `public` are questions labelled so in modes that
-    ask the cloud; `harmless` ones have no label, and nothing that a detector should see."""
+    """`arrived` counts calls at each sink, `bytes` what came with them.
+
+    `public` are questions labelled so in modes that ask the cloud; `harmless` ones have no label, and nothing that a
+    detector should see.
+    """
 
     seed: int
     questions: int

@@ -68,6 +68,7 @@ class Run:
         async with aclosing(router.trace()) as lines:
             async for line, _ in lines:
                 self.sinks.exports.raw.append(line.encode())
+                self.sinks.exports.calls += 1
 
     async def _ask_all(self, batch: Batch, router: Asked) -> None:
         room = asyncio.Semaphore(_AT_ONCE)
@@ -90,14 +91,13 @@ class Run:
     def report(self, seed: int) -> Report:
         """Once everything that was to be delivered has been."""
         places = {name: place.haystack for name, place in self.sinks.places.items()}
-        leaks = []
-        for probe, fault in self.probed:
-            if probe.may_leave:
-                continue
-            # What is exported goes to a file of the user's; only what is private stays out of it.
-            for place in places if probe.kind == "private" else ("cloud", "collector"):
-                if form := places[place].has(probe.mark):
-                    leaks.append(Leak(at=place, found=form, secret=probe.place, mode=probe.mode, fault=fault))
+        leaks = [
+            Leak(at=place, found=form, secret=probe.place, mode=probe.mode, fault=fault)
+            for probe, fault in self.probed
+            if not probe.may_leave
+            for place in _not_for(probe)
+            if (form := places[place].has(probe.mark))
+        ]
         controls = [probe for probe, _ in self.probed if probe.may_leave]
         kept = [probe for probe in controls if not places["cloud"].has(probe.mark)]
         return Report(
@@ -111,6 +111,11 @@ class Run:
             public=_control(controls, kept, "public"),
             harmless=_control(controls, kept, "harmless"),
         )
+
+
+def _not_for(probe: Probe) -> tuple[str, ...]:
+    """A trace goes to a file of the user's: only what is private stays out of it."""
+    return ("cloud", "collector", "exported trace") if probe.kind == "private" else ("cloud", "collector")
 
 
 def _control(asked: Sequence[Probe], kept: Sequence[Probe], kind: str) -> Control:
@@ -133,8 +138,13 @@ async def _end_of(question: Question, router: Asked, *, hangs: bool) -> str:
 
 
 async def _kill_edge() -> None:
-    """Our child, while it works; where there is no /proc to find it in, nothing is killed."""
+    """Our child, while it works."""
     await asyncio.sleep(0.1)
+    await asyncio.to_thread(_kill_edges)
+
+
+def _kill_edges() -> None:
+    """Where there is no /proc to find it in, nothing is killed."""
     with suppress(OSError):
         for task in Path("/proc/self/task").iterdir():
             for pid in (task / "children").read_text(encoding="ascii").split():

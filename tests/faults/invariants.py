@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -187,13 +188,13 @@ def check_answer(heard: Heard, question: Question) -> None:
     assert said == (record.author, record.mode, record.grounding, record.degraded, record.reason)
 
 
-_FILES = "/proc/self/fd"
+_FILES = Path("/proc/self/fd")
 
 
-def _counts(descriptor: str) -> bool:
+def _counts(descriptor: Path) -> bool:
     """What event loops, gRPC's among them, wake themselves with is made when it is first needed, and kept."""
     with suppress(OSError):  # the one that lists them
-        return not os.readlink(f"{_FILES}/{descriptor}").startswith("anon_inode:")
+        return not str(descriptor.readlink()).startswith("anon_inode:")
     return False
 
 
@@ -207,7 +208,7 @@ class Taken:
 
     @staticmethod
     def now() -> Taken:
-        return Taken(frozenset(children(os.getpid())), threading.active_count(), sum(map(_counts, os.listdir(_FILES))))
+        return Taken(frozenset(children(os.getpid())), threading.active_count(), sum(map(_counts, _FILES.iterdir())))
 
     def comes_back(self) -> None:
         """Threads and descriptors are given back a little after what had them was closed."""

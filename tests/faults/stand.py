@@ -32,7 +32,7 @@ from router.service import Router, local_time
 from router.telemetry.config import TelemetrySettings
 from router.telemetry.telemetry import Telemetry
 from tests.arbiters import an_arbiter
-from tests.collectors import Collector, collecting
+from tests.collectors import Collector
 from tests.faults.wire import Wire
 from tests.routers import TOKEN, log_url
 from tests.sides import FakeEdge
@@ -40,8 +40,6 @@ from tests.upstream import KEY, WORDS, Upstream
 
 SILENCE_S = 0.3
 """How long the gateway waits for an upstream that says nothing."""
-PAUSE_S = 0.01
-"""Between two tokens, so that a wire can break between them."""
 USD_PER_MTOK = 1000.0
 """A price that no rounding hides."""
 
@@ -50,15 +48,16 @@ class Misbehaving(Upstream):
     """Does what `behaves` says, whatever model is asked for."""
 
     behaves = "ok"
+    pause_s = 0.01
+    """Between two tokens, so that a wire can break between them."""
 
     def behaviour(self, _: dict[str, Any]) -> str:
         return self.behaves
 
     async def _stream(self, model: str, body: dict[str, Any]) -> AsyncIterator[str]:
-        async with aclosing(super()._stream(model, body)) as events:
-            async for event in events:
-                yield event
-                await asyncio.sleep(PAUSE_S)
+        async for event in super()._stream(model, body):
+            yield event
+            await asyncio.sleep(self.pause_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +86,25 @@ class Book:
     served: list[float | None] = field(default_factory=list)
     arrived: int = 0
     unnoted: int = 0
+    of_question: dict[str, list[int]] = field(default_factory=dict)
+    is_watched: bool = True
+
+    def begins(self, options: Options) -> int:
+        """The place of a call's cost, which is not known yet."""
+        self.served.append(None)
+        self.of_question.setdefault(options.question_hash, []).append(len(self.served) - 1)
+        return len(self.served) - 1
 
     def arrives(self) -> None:
         self.arrived += 1
-        self.unnoted += (
-            sum(row.event == "try" and row.destination == "cloud" for row in read_rows(self.directory)) < self.arrived
-        )
+        if self.is_watched:
+            self.unnoted += self.noted < self.arrived
+
+    @property
+    def noted(self) -> int:
+        """The tries that the device has written down."""
+        rows = read_rows(self.directory)
+        return sum(row.event == "try" and row.destination == "cloud" for row in rows)
 
 
 @dataclass(frozen=True)
@@ -108,8 +120,7 @@ class Till:
         async with aclosing(self.gate.generate(prompt, options)) as events:
             async for event in events:
                 if place is None:
-                    place = len(self.book.served)
-                    self.book.served.append(None)
+                    place = self.book.begins(options)
                 if isinstance(event, Completion):
                     self.book.served[place] = event.cost_usd
                 yield event
@@ -173,6 +184,10 @@ class Gatehouse:
         if self._server is not None:
             await self._server.stop(0)
             self._server = None
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.open()
 
 
 @asynccontextmanager

@@ -62,7 +62,7 @@ def near(way: Way, moment: Moment = "at once") -> Provoke:
         await stand.near.breaks(way, moment)
         if moment != "at once":  # after the break before, gRPC waits a moment until it connects again
             async with asyncio.timeout(10):
-                while not (await stand.router.status())[1].ready:
+                while not (await stand.router.status())[1].ready:  # noqa: ASYNC110 - of things that tell nobody
                     await asyncio.sleep(0.02)
 
     return provoke
@@ -85,11 +85,12 @@ async def gateway_gone(stand: Stand) -> None:
 
 
 async def gateway_restarted(stand: Stand) -> None:
-    await stand.gateway.stop()
-    await stand.gateway.open()
+    await stand.gateway.restart()
 
 
-EDGE, BROKEN, CLOUD = "the edge", "the edge, or nothing once it began", "the cloud"
+EDGE: Comes = "the edge"
+BROKEN: Comes = "the edge, or nothing once it began"
+CLOUD: Comes = "the cloud"
 _FAR: tuple[Fault, ...] = (
     Fault("upstream refuses connections", far("refused"), EDGE, "cannot be reached"),
     Fault("upstream accepts and never answers", far("black hole"), EDGE, "sent nothing for 0.3 s"),

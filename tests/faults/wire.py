@@ -36,7 +36,10 @@ class Passed:
 
 
 class Wire:
-    """`first` are bytes of the first token, by which its moment is known in what comes down."""
+    """`first` are bytes of the first token, by which its moment is known in what comes down.
+
+    What passes is kept, unless `is_kept` is false; pieces with `forbidden` bytes on their way up are counted anyway.
+    """
 
     def __init__(self, address: str, first: bytes = b"\0never") -> None:
         host, _, port = address.rpartition(":")
@@ -49,6 +52,9 @@ class Wire:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self.connections = 0
+        self.is_kept = True
+        self.forbidden = b"\0never"
+        self.trespasses = 0
         self.passed: list[Passed] = []
 
     @property
@@ -147,9 +153,12 @@ class Wire:
 
     async def _pump(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
         """Ends the other side as this one ended: what is half-closed stays so."""
-        down = b""
+        down = before = b""
         while data := await reader.read(_PIECE):
-            self.passed.append(Passed(time.time(), number, up, data))
+            if self.is_kept:
+                self.passed.append(Passed(time.time(), number, up, data))
+            self.trespasses += up and self.forbidden in before + data
+            before = data[-len(self.forbidden) :]
             down = b"" if up else down[-len(self._first) :] + data
             if self._moment == "before the first token" and not up and self._first in down:
                 self._moment = "at once"

@@ -50,7 +50,7 @@ def found(*messages: str) -> str:
         (base64.b64encode(b"brabokenip-skrilunotav").decode(), "in base64"),
         (base64.b64encode(b"x brabokenip-skrilunotav y").decode(), "in base64"),
         (base64.urlsafe_b64encode(b"xyz, brabokenip-skrilunotav").decode(), "in base64"),
-        ("brabokenip-skrilunotav".encode().hex(), "in hexadecimal"),
+        (b"brabokenip-skrilunotav".hex(), "in hexadecimal"),
         ("brabo and skrilu", ""),
         ("", ""),
     ],
