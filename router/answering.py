@@ -170,7 +170,7 @@ class Answering:
             if fold.add(event):
                 await send.send(event)
 
-        question, request = await self._as_private_as_it_is(question, self.request(origin, emit, ledger))
+        question, request = await self.as_private_as_it_is(question, self.request(origin, emit, ledger))
         start = self._first_page(question, request)
         question = question.model_copy(update={"mode": start.mode})
         outcome: Outcome | None = None
@@ -243,7 +243,7 @@ class Answering:
             what = f"the edge cannot answer ({error.message}), and this may not leave the device: {why}"
             raise Withheld(f"{what}. Ask again when the edge is back", retry_after_s=error.retry_after_s) from error
 
-    async def _as_private_as_it_is(self, question: Question, request: Request) -> tuple[Question, Request]:
+    async def as_private_as_it_is(self, question: Question, request: Request) -> tuple[Question, Request]:
         """What a detector objects to is private from here on, with all that is made of it."""
         objection = await self.boundary.policy.objection(question_text(question))
         if objection is None:

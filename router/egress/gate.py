@@ -68,9 +68,9 @@ class Gated:
 
     async def _let_out(self, call: str, texts: Sequence[Text]) -> Try:
         if reason := await self._boundary.policy.held(texts):
-            what = f"not sent to the cloud: {self._private_because or reason}"
             raise Withheld(
-                f"{what}. Ask in a mode that stays on the device (edge_only), or label the question public if it may leave"
+                f"not sent to the cloud: {self._private_because or reason}. Ask in a mode that stays on the device "
+                "(edge_only), or label the question public if it may leave"
             )
         if self._boundary.cloud is None:
             return Try.of_nothing()
