@@ -228,7 +228,7 @@ class Router:
             unknown=answering.boundary.policy.unknown,
             policy_version=self.policy_version,
         )
-        export = Export(self._log, with_private)
+        export = Export(self._log, answering.boundary.policy, with_private)
         async with aclosing(export.lines(head, parse_moment(since), mode)) as lines:
             async for line in lines:
                 yield line.model_dump_json(), export.left_out
