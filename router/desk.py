@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
 from edgewise.errors import BrokenOff, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.types import (
@@ -78,16 +79,20 @@ class Outcome:
         return replace(self, degraded=self.degraded or degraded, reason="; ".join(filter(None, (reason, self.reason))))
 
 
+# The question with its earlier turns; what is looked up for it; passages of this device; two answers to be judged.
+Sent = Literal["prompt", "query", "passages", "answers"]
+
+
 @dataclass(frozen=True, slots=True)
 class Foreseen:
     """What a mode would do with a question, found out without generating and without the cloud.
 
-    `asks_cloud` is whether the cloud may come to see the question; the other fields are those of `Explanation`.
+    `sends` is what the cloud may come to see; the other fields are those of `Explanation`.
     """
 
     author: Author | None
     decision: str
-    asks_cloud: bool = True
+    sends: tuple[Sent, ...] = ("prompt",)
     score: float | None = None
     threshold: float | None = None
     familiar: bool = True

@@ -19,7 +19,7 @@ from router.config import RouterSettings
 from router.desk import Writer
 from router.egress import Boundary
 from router.experiments.live import Experiments
-from router.explaining import Unasked, explained
+from router.explaining import Own, Unasked, explained
 from router.fold import again
 from router.log import Backlog, Log, ModeTally, Spend, parse_moment
 from router.meter import Clock, Ledger, SideCall
@@ -142,13 +142,17 @@ class Router:
         answering = self._answering
         await answering.edge_ready()
         _, cloud = await self.status()
-        desk = answering.desk(question, answering.request(Origin(), _unheard, Ledger(answering.clock)), options)
+        request = answering.request(Origin(), _unheard, Ledger(answering.clock))
+        question, request = await answering.as_private_as_it_is(question, request)
+        question, request = await answering.with_history(question, request)
+        desk = answering.desk(question, request, options)
         dry = replace(
             desk,
             cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True),
             settings=self._settings.model_copy(update={"rewrite": "off"}),
         )
-        return await explained(question, dry, answering.boundary.policy, self._log, cloud)
+        own = Own(answering.boundary, self._log, request.private_because, self._settings.rewrite == "cloud")
+        return await explained(question, dry, own, cloud)
 
     @property
     def policy_version(self) -> str:
@@ -224,7 +228,7 @@ class Router:
             unknown=answering.boundary.policy.unknown,
             policy_version=self.policy_version,
         )
-        export = Export(self._log, with_private)
+        export = Export(self._log, answering.boundary.policy, with_private)
         async with aclosing(export.lines(head, parse_moment(since), mode)) as lines:
             async for line in lines:
                 yield line.model_dump_json(), export.left_out

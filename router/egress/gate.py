@@ -30,12 +30,14 @@ class Gated:
     """The cloud as a mode sees it: a side that takes plain prompts and lets out only what the policy releases.
 
     Each call that is let out has a row in the audit log before it is sent; `record_id` says for which answer.
+    `private_because` says why a question is private that nobody labelled so.
     """
 
-    def __init__(self, cloud: Cloud, boundary: Boundary, record_id: str = "") -> None:
+    def __init__(self, cloud: Cloud, boundary: Boundary, record_id: str = "", private_because: str = "") -> None:
         self._cloud = cloud
         self._boundary = boundary
         self._record_id = record_id
+        self._private_because = private_because
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
         given = filter(None, (options.response_schema, options.grammar, *options.sampling.stop))
@@ -67,8 +69,8 @@ class Gated:
     async def _let_out(self, call: str, texts: Sequence[Text]) -> Try:
         if reason := await self._boundary.policy.held(texts):
             raise Withheld(
-                f"not sent to the cloud: {reason}. Ask in a mode that stays on the device (edge_only), "
-                "or label the question public if it may leave"
+                f"not sent to the cloud: {self._private_because or reason}. Ask in a mode that stays on the device "
+                "(edge_only), or label the question public if it may leave"
             )
         if self._boundary.cloud is None:
             return Try.of_nothing()

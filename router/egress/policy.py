@@ -6,7 +6,7 @@ Detectors can only tighten: silence of a detector never releases a private text.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from edgewise.types import Privacy, Text
@@ -50,15 +50,26 @@ class Policy:
             return None
         if self.unknown == "hold":
             return "it is not labelled public, and privacy.unknown is `hold`"
-        found = next(filter(None, (one.look(text.value) for one in self._detectors)), None)
-        return f"it seems to hold {found}, and it is not labelled public" if found else None
+        return self._objection(text)
 
     async def held(self, texts: Iterable[Text]) -> str | None:
         """The same of the first of several that may not leave; what takes long is done on another thread."""
-        several = tuple(texts)
-        if sum(len(text.value) for text in several) <= _AT_ONCE and not any(one.takes_long for one in self._detectors):
-            return self._first_held(several)
-        return await asyncio.to_thread(self._first_held, several)
+        return await self._soon(self._first_held, tuple(texts))
+
+    async def objection(self, text: Text) -> str | None:
+        """What a detector has against an unlabelled text, whatever the policy is; others have their label."""
+        if text.label is not Privacy.UNKNOWN:
+            return None
+        return await self._soon(lambda texts: self._objection(texts[0]), (text,))
+
+    async def _soon(self, look: Callable[[tuple[Text, ...]], str | None], texts: tuple[Text, ...]) -> str | None:
+        if sum(len(text.value) for text in texts) <= _AT_ONCE and not any(one.takes_long for one in self._detectors):
+            return look(texts)
+        return await asyncio.to_thread(look, texts)
+
+    def _objection(self, text: Text) -> str | None:
+        found = next(filter(None, (one.look(text.value) for one in self._detectors)), None)
+        return f"it seems to hold {found}, and it is not labelled public" if found else None
 
     def _first_held(self, texts: Sequence[Text]) -> str | None:
         return next(filter(None, map(self.held_because, texts)), None)
