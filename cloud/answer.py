@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edgewise.types import Chunk, Completion, Options, Privacy, Prompt
@@ -34,13 +35,16 @@ class Listener:
         if isinstance(event, Chunk):
             self.chunks.append(event)
             return None
-        whole = Chunk(
-            text="".join(chunk.text for chunk in self.chunks),
-            logprobs=tuple(value for chunk in self.chunks for value in chunk.logprobs),
-            entropies=tuple(value for chunk in self.chunks for value in chunk.entropies),
-            margins=tuple(value for chunk in self.chunks for value in chunk.margins),
-        )
-        return Answer(whole, event)
+        return Answer(self.chunks[0] if len(self.chunks) == 1 else _joined(self.chunks), event)
+
+
+def _joined(chunks: Sequence[Chunk]) -> Chunk:
+    return Chunk(
+        text="".join(chunk.text for chunk in chunks),
+        logprobs=tuple(value for chunk in chunks for value in chunk.logprobs),
+        entropies=tuple(value for chunk in chunks for value in chunk.entropies),
+        margins=tuple(value for chunk in chunks for value in chunk.margins),
+    )
 
 
 def digest(*parts: str) -> bytes:

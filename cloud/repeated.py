@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from contextlib import aclosing
 
 from cloud.answer import Answer, Listener, digest, is_private, request_digest
 from cloud.backends.figures import GateFigures
@@ -44,8 +44,11 @@ class Repeated:
         key, asked = ("look-up", terms.caller, terms.idempotency_key), digest(query.model_dump_json())
         if isinstance(found := self._remembered(key, asked), Findings):
             return found.model_copy(update={"via": "repeated"})
-        with self._answering(key, asked):
+        self._running[key] = asked
+        try:
             findings = await retrieve()
+        finally:
+            del self._running[key]
         size = sum(2000 + 4 * len(passage.text.value) for passage in findings.passages)
         self._kept.put(key, (asked, findings), terms.caller, size)
         return findings
@@ -57,12 +60,15 @@ class Repeated:
             yield found.end.model_copy(update={"via": "repeated"})
             return
         listener = Listener()
-        with self._answering(key, asked):
+        self._running[key] = asked
+        try:
             async with aclosing(self._answers.generate(prompt, options, terms)) as events:
                 async for event in events:
                     if whole := listener.hear(event):
                         self._kept.put(key, (asked, whole), terms.caller, whole.size)
                     yield event
+        finally:
+            del self._running[key]
 
     def _remembered(self, key: tuple[str, str, str], asked: bytes) -> Answer | Findings | None:
         if len(key[2]) > _LONGEST_KEY:
@@ -76,11 +82,3 @@ class Repeated:
             )
         self._figures.repeated += found is not None
         return found
-
-    @contextmanager
-    def _answering(self, key: Hashable, asked: bytes) -> Iterator[None]:
-        self._running[key] = asked
-        try:
-            yield
-        finally:
-            del self._running[key]
