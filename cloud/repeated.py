@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
 from contextlib import aclosing
 
-from cloud.answer import Answer, Listener, digest, is_private, request_digest
+from cloud.answer import Answer, digest, is_private, request_digest
 from cloud.backends.figures import GateFigures
 from cloud.kept import Kept
 from cloud.terms import Answers, Terms
@@ -56,16 +56,19 @@ class Repeated:
     async def _once(self, prompt: Prompt, options: Options, terms: Terms) -> AsyncGenerator[Chunk | Completion]:
         key, asked = ("answer", terms.caller, terms.idempotency_key), request_digest(prompt, options)
         if isinstance(found := self._remembered(key, asked), Answer):
-            yield found.chunk
-            yield found.end.model_copy(update={"via": "repeated"})
+            for event in found.events(via="repeated"):
+                yield event
             return
-        listener = Listener()
+        chunks: list[Chunk] = []
         self._running[key] = asked
         try:
             async with aclosing(self._answers.generate(prompt, options, terms)) as events:
                 async for event in events:
-                    if whole := listener.hear(event):
-                        self._kept.put(key, (asked, whole), terms.caller, whole.size)
+                    if isinstance(event, Chunk):
+                        chunks.append(event)
+                    else:
+                        answer = Answer.of(chunks, event)
+                        self._kept.put(key, (asked, answer), terms.caller, answer.size)
                     yield event
         finally:
             del self._running[key]
