@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import textwrap
 import tomllib
 from pathlib import Path
@@ -123,13 +124,13 @@ def test_a_password_in_the_url_is_not_shown() -> None:
     assert CloudSettings(base_url="http://me:secret@host:8000/v1").server == "host:8000"
 
 
-def test_the_example_in_the_readme_is_valid() -> None:
+def test_the_examples_in_the_readme_are_valid() -> None:
     readme = (Path(__file__).parents[2] / "cloud" / "README.md").read_text(encoding="utf-8")
-    example = readme[readme.index("    [cloud]") : readme.index("## What it promises")]
-    given = tomllib.loads(textwrap.dedent(example))["cloud"]
-    loaded = settings.load(CloudSettings, given)
-    assert loaded.backend == "openai_compatible"
-    assert loaded.own_price() is not None
+    examples = re.findall(r"(?:^    \[cloud\]\n)(?:(?:    .*)?\n)+", readme, re.MULTILINE)
+    first, several = [settings.load(CloudSettings, tomllib.loads(textwrap.dedent(each))["cloud"]) for each in examples]
+    assert first.backend == several.backend == "openai_compatible"
+    assert first.own_price() is not None
+    assert [each.billed_price() is not None for each in several.upstreams()] == [True, True]
 
 
 def test_every_setting_is_described() -> None:
