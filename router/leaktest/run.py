@@ -95,8 +95,8 @@ class Run:
             Leak(at=place, found=form, secret=probe.place, mode=probe.mode, fault=fault)
             for probe, fault in self.probed
             if not probe.may_leave
-            for place in _not_for(probe)
-            if (form := places[place].has(probe.mark))
+            for place, haystack in places.items()
+            if (form := haystack.has(probe.mark))
         ]
         controls = [probe for probe, _ in self.probed if probe.may_leave]
         kept = [probe for probe in controls if not places["cloud"].has(probe.mark)]
@@ -111,11 +111,6 @@ class Run:
             public=_control(controls, kept, "public"),
             harmless=_control(controls, kept, "harmless"),
         )
-
-
-def _not_for(probe: Probe) -> tuple[str, ...]:
-    """A trace goes to a file of the user's: only what is private stays out of it."""
-    return ("cloud", "collector", "exported trace") if probe.kind == "private" else ("cloud", "collector")
 
 
 def _control(asked: Sequence[Probe], kept: Sequence[Probe], kind: str) -> Control:

@@ -104,7 +104,7 @@ class Books:
         self.secrets.append(f"zq{uuid.uuid4().hex}")
         return self.secrets[-1]
 
-    async def new_record(self, error: EdgewiseError | None) -> Record | None:
+    async def new_record(self, error: EdgewiseError | None = None) -> Record | None:
         """The one record that is there now and was not before; None, and none there, for who was not let in."""
         if error is not None and error.code in NOT_LET_IN:
             return None
@@ -139,7 +139,7 @@ class Books:
         tries = [row for row in self._tries() if row.record_id == heard.record.record_id]
         assert len(tries) == sum(call.side == "cloud" for call in calls)
         seen = self.stand.near.first_seen(question.text.encode())
-        if seen is not None:
+        if seen is not None and not self.stand.watch.ahead:
             assert datetime.fromisoformat(tries[0].at).timestamp() <= seen
 
     def _tries(self) -> list[Row]:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -145,10 +145,10 @@ class Watch:
     """The wall clock of the device, which a fault may set."""
 
     def __init__(self) -> None:
-        self.shown: datetime | None = None
+        self.ahead = timedelta(0)
 
     def __call__(self) -> datetime:
-        return self.shown or local_time()
+        return local_time() + self.ahead
 
 
 @dataclass(slots=True)
@@ -213,7 +213,8 @@ async def standing(
         near = await exits.enter_async_context(Wire(gatehouse.address, WORDS[0].encode()))
         client = CloudClient(gateway_address or near.address, token, connect_timeout_s=1.0)
         exits.push_async_callback(client.close)
-        audit = AuditLog(directory)
+        watch = Watch()
+        audit = AuditLog(directory, wall=watch)
         exits.push_async_callback(asyncio.to_thread, audit.close)
         boundary = Boundary(Policy("allow"), audit, near.address)
         telemetry = Telemetry.open(
@@ -223,7 +224,6 @@ async def standing(
         exits.push_async_callback(asyncio.to_thread, telemetry.close)
         records = await Log.open(log_url(directory), backlog=directory / "backlog.jsonl", retry_s=0.05)
         exits.push_async_callback(records.close)
-        watch = Watch()
         asked = Router(
             edge, client, records, boundary, router, arbiter=an_arbiter(router), observers=(telemetry,),
             wall=watch,

@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edgewise.types import Grounding
-from tests.collectors import collecting
 from tests.faults.invariants import Books, Heard, Taken
-from tests.faults.stand import Misbehaving, Sinks, standing
-from tests.faults.table import BROKEN, CLOUD, FAULTS, Fault, nothing
+from tests.faults.stand import Sinks, standing
+from tests.faults.table import BROKEN, CLOUD, FAULTS, Fault
 from tests.routers import TOKEN, an_edge
 from tests.sides import UNSURE
 
 SHOWN_AT_ONCE = ("cloud_only", "pre_arbitration")
 """Modes whose caller sees the cloud's tokens as they come."""
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sinks]:
-    with Misbehaving() as upstream, collecting() as collector:
-        sinks = Sinks(upstream, collector)
-        warm_up = Fault("none", nothing, CLOUD)  # what gRPC starts once stays
-        asyncio.run(_meet(warm_up, tmp_path_factory.mktemp("warm"), sinks))
-        yield sinks
-
-
-@pytest.fixture
-def sinks(running: Sinks) -> Sinks:
-    running.reset()
-    return running
 
 
 def test_there_are_many_and_each_has_a_name_of_its_own() -> None:
