@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.collectors import collecting
-from tests.faults.invariants import Books
+from tests.faults.invariants import Books, Taken
 from tests.faults.stand import Misbehaving, Sinks, standing
 from tests.routers import an_edge
 from tests.sides import UNSURE
@@ -20,7 +20,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sinks]:
     with Misbehaving() as upstream, collecting() as collector:
         sinks = Sinks(upstream, collector)
         asyncio.run(_warm_up(tmp_path_factory.mktemp("warm"), sinks))
+        before = Taken.now()
         yield sinks
+        sinks.reset()
+        before.comes_back()
 
 
 async def _warm_up(directory: Path, sinks: Sinks) -> None:

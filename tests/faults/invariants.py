@@ -189,6 +189,9 @@ def check_answer(heard: Heard, question: Question) -> None:
 
 
 _FILES = Path("/proc/self/fd")
+_COME_AND_GO = 2
+"""Descriptors that the upstream's and the collector's threads have open now and then. `conftest.py` compares once more
+over all faults of a file, where a leak would have added up."""
 
 
 def _counts(descriptor: Path) -> bool:
@@ -215,4 +218,5 @@ class Taken:
         wait_until(lambda: self._covers(Taken.now()), f"{Taken.now()} came back to {self}", 10)
 
     def _covers(self, now: Taken) -> bool:
-        return now.processes <= self.processes and now.threads <= self.threads and now.files <= self.files
+        files = self.files + _COME_AND_GO
+        return now.processes <= self.processes and now.threads <= self.threads and now.files <= files
