@@ -119,7 +119,8 @@ class House:
     def is_well(self) -> None:
         """It answers on both sides, and has what it had: two children, no more threads, no more descriptors."""
         self.upstream.behaves = "ok"
-        wait_until(lambda: self._answers_from("cloud"), "the cloud answered again", 30)
+        for author in ("edge", "cloud"):  # a child that was killed may not have been missed yet
+            wait_until(lambda author=author: self._answers_from(author), f"the {author} answered again", 40)  # type: ignore[misc]
         heard = self.ask(self.private("post_arbitration"))
         assert heard.done is not None
         assert heard.done.author == "edge"

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from edgewise.errors import EdgewiseError, NotReady
-from edgewise.types import Privacy, Sampling, Upload
+from edgewise.types import Event, Privacy, Question, Sampling, Upload
 from router.egress.verify import verified
 from tests.faults.house import House, house, signalled
 from tests.faults.invariants import Heard
 from tests.faults.stand import Misbehaving
-from tests.stack import ADDRESSES, EDGEWISE, children, edgewise, runs, wait_until
+from tests.stack import ADDRESSES, children, edgewise, runs, wait_until
 
 LONG = Sampling(max_tokens=600)
 STORY = "Tell me a long story about a harbour and its ships."
@@ -49,10 +49,10 @@ def home(shared: House) -> Iterator[House]:
     )
 
 
-async def meanwhile(home: House, sign: signal.Signals, pid: int, **question: object) -> Heard:
+async def meanwhile(home: House, sign: signal.Signals, pid: int, question: Question) -> Heard:
     """A question that is being answered when a process gets a signal."""
     begun = asyncio.Event()
-    asking = asyncio.create_task(home.asks(home.public(**question), begun))
+    asking = asyncio.create_task(home.asks(question, begun))
     waiting = asyncio.create_task(begun.wait())
     await asyncio.wait({asking, waiting}, return_when=asyncio.FIRST_COMPLETED)
     signalled(pid, sign)
@@ -72,9 +72,8 @@ def test_the_edge_is_killed_before_a_question(home: House) -> None:
 
 def test_the_edge_is_killed_in_the_middle_again_and_again(home: House) -> None:
     for number in range(2):
-        heard = asyncio.run(
-            meanwhile(home, signal.SIGKILL, home.edge_pid, mode="edge_only", text=f"{STORY} {number}", sampling=LONG)
-        )
+        story = home.public("edge_only", text=f"{STORY} {number}", sampling=LONG)
+        heard = asyncio.run(meanwhile(home, signal.SIGKILL, home.edge_pid, story))
         assert heard.error is not None
         assert heard.error.code == "UNAVAILABLE"
         assert heard.tokens
@@ -109,7 +108,7 @@ def test_the_edge_has_no_memory_left(home: House) -> None:
 
 def test_the_gateway_is_killed_in_the_middle(home: House) -> None:
     home.upstream.behaves = "hang-midway"
-    heard = asyncio.run(meanwhile(home, signal.SIGKILL, home.cloud_pid))
+    heard = asyncio.run(meanwhile(home, signal.SIGKILL, home.cloud_pid, home.public()))
     assert heard.error is not None
     assert heard.error.code == "UNAVAILABLE"
     assert heard.record is not None
@@ -164,7 +163,8 @@ def test_the_disk_is_full_for_documents(home: House) -> None:
 def test_a_second_daemon_is_refused(home: House) -> None:
     done = edgewise("up", *ADDRESSES, data_dir=home.daemon.data_dir)
     assert (done.returncode, done.stdout) == (1, "")
-    assert str(home.daemon.process.pid) in done.stderr or "owns" in done.stderr or "in use" in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert str(home.daemon.data_dir) in done.stderr
 
 
 # --- the daemon -------------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_the_daemon_is_killed_and_then_ended_with_a_question_under_way(tmp_path:
 
 
 async def _ended(home: House, pid: int) -> Heard:
-    events = []
+    events: list[Event] = []
     error: EdgewiseError | None = None
     async with asyncio.timeout(60), home.daemon.client() as client:
         try:

@@ -42,7 +42,8 @@ _USERS = 16
 _WARM_UP = 0.1
 _SHOWN = 20
 _BEHAVIOURS = (
-    "429-bare", "500", "503-wait", "short", "hang-midway", "error-midway", "no-usage", "not-json", "html", "usage-absurd",
+    "429-bare", "500", "503-wait", "html", "not-json", "short", "hang-midway", "error-midway", "no-usage",
+    "usage-absurd",
 )  # fmt: skip
 
 
@@ -51,11 +52,11 @@ class Report(Value):
 
     name: str = "gateway"
     calls: int
-    seconds: float
-    seed: int
+    seconds: float = 0.0
+    seed: int = 0
     ends: dict[str, int]
     faults: dict[str, int]
-    records: int
+    records: int = 0
     logged_usd: float
     served_usd: float
     unknown_costs: int
@@ -69,12 +70,12 @@ class Report(Value):
 
     def text(self) -> str:
         ends = ", ".join(f"{count} {end}" for end, count in sorted(self.ends.items(), key=lambda one: -one[1]))
+        judged = "" if self.rss_is_judged else ", too short to judge"
+        money = f"${self.logged_usd:.6f} logged of ${self.served_usd:.6f} served; {self.unknown_costs} of unknown cost"
         lines = [
             f"{self.calls} calls in {self.seconds:.0f} s, seed {self.seed}: {ends}",
-            f"{self.records} records, ${self.logged_usd:.6f} logged of ${self.served_usd:.6f} served; "
-            f"{self.unknown_costs} of unknown cost",
-            f"memory  {self.rss_mb[0]:.1f} -> {self.rss_mb[1]:.1f} MB ({self.rss_drift:+.1%})"
-            + ("" if self.rss_is_judged else ", too short to judge"),
+            f"{self.records} records, {money}",
+            f"memory  {self.rss_mb[0]:.1f} -> {self.rss_mb[1]:.1f} MB ({self.rss_drift:+.1%}){judged}",
             f"threads {self.threads[0]} -> {self.threads[1]}, descriptors {self.files[0]} -> {self.files[1]}",
         ]
         lines += [f"VIOLATION {violation}" for violation in self.violations]
@@ -252,10 +253,10 @@ def soak(calls: int, seed: int) -> Report:
             before.comes_back()
         except AssertionError as error:
             run.violation(str(error))
-        return _report(run, records, calls, seconds, seed, before)
+        return _report(run, calls, before).model_copy(update={"seconds": seconds, "seed": seed, "records": records})
 
 
-def _report(run: Soak, records: int, calls: int, seconds: float, seed: int, before: Taken) -> Report:
+def _report(run: Soak, calls: int, before: Taken) -> Report:
     third = max(1, len(run.sizes) // 3)
     first, last = median(run.sizes[:third]), median(run.sizes[-third:])
     if calls >= JUDGED_CALLS and last > first * (1 + FLAT):
@@ -263,11 +264,8 @@ def _report(run: Soak, records: int, calls: int, seconds: float, seed: int, befo
     after = Taken.now()
     return Report(
         calls=calls,
-        seconds=seconds,
-        seed=seed,
         ends=dict(run.ends),
         faults=dict(run.faults),
-        records=records,
         logged_usd=run.logged_usd,
         served_usd=run.served_usd,
         unknown_costs=run.unknown,
