@@ -65,7 +65,7 @@ class Book:
         if new:
             self._connection.execute(sql.insert(USAGE), new)
         if old:
-            changed = {name: sql.bindparam(f"_{name}") for name in Usage.__slots__}
+            changed: dict[str, object] = {name: sql.bindparam(f"_{name}") for name in Usage.__slots__}
             here = (USAGE.c.account == sql.bindparam("_account"), USAGE.c.period == sql.bindparam("_period"))
             self._connection.execute(sql.update(USAGE).where(*here).values(changed), old)
         used = [{"_name": name} for name in {account for account, _ in self._usage}]

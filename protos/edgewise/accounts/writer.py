@@ -108,32 +108,33 @@ class Writer:
                 self._write(batch)
             if is_closing:
                 return
-            if self.trouble is None and (batch or time.monotonic() - self.seen_s >= TICK_S / 2):
+            if self.trouble is None and time.monotonic() - self.seen_s >= TICK_S / 2:
                 self._try(self._look)
 
     def _write(self, batch: list[_Work]) -> None:
         batch = [work for work in batch if work.answer is None or work.answer.set_running_or_notify_cancel()]
-        answers: list[tuple[Future[Any], Any]] = []
+        results: list[Any] = []
 
         def write() -> None:
             with self._database.writing() as connection:
                 book = Book(connection, self._clock)
-                for work in batch:
-                    result = _result(work, book)
-                    if work.answer is not None:
-                        answers.append((work.answer, result))
+                results.extend(_result(work, book) for work in batch)
                 book.write()
 
         fault = self._try(write)
         if fault is not None:
+            results = [fault] * len(batch)
             with self._wake:
                 self._queue[:0] = [work for work in batch if work.answer is None]
-            answers = [(work.answer, fault) for work in batch if work.answer is not None]
-        for answer, result in answers:
+        elif batch:
+            self._try(self._look)  # before anybody hears that the accounts are others now
+        for work, result in zip(batch, results, strict=True):
+            if work.answer is None:
+                continue
             if isinstance(result, EdgewiseError):
-                answer.set_exception(result)
+                work.answer.set_exception(result)
             else:
-                answer.set_result(result)
+                work.answer.set_result(result)
 
     def _look(self) -> None:
         with self._database.reading() as connection:
@@ -148,16 +149,21 @@ class Writer:
     def _try(self, work: Callable[[], None]) -> NotReady | None:
         try:
             work()
+        except NotReady as fault:
+            return self._closed_by(fault)
         except Exception as error:  # the thread's boundary: whatever it is, nobody may be let in
-            fault = error if isinstance(error, NotReady) else NotReady(f"the accounts failed ({error}); see the log")
-            if self.trouble is None:
-                log.exception("accounts: %s", fault.message)
-            self.trouble = fault
-            return fault
+            log.exception("the accounts failed")
+            return self._closed_by(NotReady(f"the accounts failed ({error}), so nobody is let in; the log says more"))
         if self.trouble is not None:
-            log.warning("accounts: they can be used again")
+            log.warning("the accounts can be used again")
         self.trouble = None
         return None
+
+    def _closed_by(self, fault: NotReady) -> NotReady:
+        if self.trouble is None:
+            log.error(fault.message)
+        self.trouble = fault
+        return fault
 
 
 def _result(work: _Work, book: Book) -> Any:
