@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from cloud.backends.failure import Failure
 from cloud.terms import Gate
 from edgewise.errors import BrokenOff, Cancelled, DeadlineExceeded, EdgewiseError, Internal
 from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
@@ -53,7 +54,7 @@ class Charged:
         hold = await self._accounts.reserve(self._name, status.usd_per_fetch)
         try:
             findings = await self._gate.retrieve(query, timeout_s)
-            self._accounts.settle(hold, findings.cost_usd)
+            self._accounts.settle(hold, 0.0 if findings.via == "repeated" else findings.cost_usd)
             return findings
         except EdgewiseError as error:
             self._accounts.settle(hold, None if _may_be_billed(error) else 0.0)
@@ -75,4 +76,4 @@ class Charged:
 
 
 def _may_be_billed(error: EdgewiseError) -> bool:
-    return isinstance(error, _MAYBE_BILLED) or bool(getattr(error, "billed", False))
+    return isinstance(error, _MAYBE_BILLED) or (isinstance(error, Failure) and error.billed)

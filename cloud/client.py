@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from typing import Self
+from uuid import uuid4
 
 import grpc
 
 from cloud.config import CloudSettings
+from cloud.terms import Terms
 from cloud.tls import HTTPS, channel_credentials, why_unreachable
 from edgewise.addresses import is_local
 from edgewise.errors import (
@@ -75,7 +77,9 @@ class CloudClient:
 
     async def generate(self, prompt: Released[Prompt], options: Options) -> AsyncGenerator[Chunk | Completion]:
         request = cloud_pb2.CloudServiceGenerateRequest(
-            prompt=pack(prompt.value, types_pb2.Prompt), options=pack(options, types_pb2.Options)
+            prompt=pack(prompt.value, types_pb2.Prompt),
+            options=pack(options, types_pb2.Options),
+            idempotency_key=uuid4().hex,
         )
         call = self._stub.Generate(request, metadata=self._metadata, timeout=self._timeout_s)
         finished = False
@@ -92,7 +96,7 @@ class CloudClient:
             raise CloudUnavailable(f"{self._where} broke off an answer; see its log")
 
     async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
-        request = cloud_pb2.FetchInfoRequest(query=pack(query.value, types_pb2.Query))
+        request = cloud_pb2.FetchInfoRequest(query=pack(query.value, types_pb2.Query), idempotency_key=uuid4().hex)
         timeout = min((limit for limit in (timeout_s, self._timeout_s) if limit is not None), default=None)
         try:
             reply = await self._stub.FetchInfo(request, metadata=self._metadata, timeout=timeout)
@@ -109,7 +113,7 @@ class CloudClient:
         return unpack(reply.status, SideStatus)
 
     async def forget_answers(self) -> int:
-        """Drops what the gateway remembers of our answers; how many there were."""
+        """Drops what the gateway keeps of this caller's answers; how many there were."""
         try:
             reply = await self._stub.ForgetAnswers(
                 cloud_pb2.ForgetAnswersRequest(), metadata=self._metadata, timeout=self._timeout_s
@@ -145,6 +149,9 @@ class NoCloud:
 
     async def status(self) -> SideStatus:
         return SideStatus(ready=False, label="none", reason=_NO_CLOUD)
+
+    def under(self, terms: Terms) -> Self:
+        return self
 
     async def forget_answers(self) -> int:
         return 0

@@ -12,6 +12,7 @@ from cloud.config import CloudSettings
 from cloud.gateway import CloudGateway
 from cloud.keys import callers_of, check_guarded, open_keys
 from cloud.metrics import Counted, Metrics, metrics_page
+from cloud.terms import Gate, Terms
 from cloud.tls import server_credentials
 from cloud.visits import Visited, Visits
 from edgewise.callers import owner_of
@@ -40,6 +41,7 @@ class CloudServicer:
     ) -> AsyncGenerator[cloud_pb2.CloudServiceGenerateResponse]:
         cloud = self._cloud_of(context, request.idempotency_key)
         prompt, options = unpack(request.prompt, Prompt), unpack(request.options, Options)
+        options = _within(options, context.time_remaining())
         async with aclosing(cloud.generate(Released(prompt), options)) as events:
             async for event in events:
                 if isinstance(event, Completion):
@@ -66,13 +68,19 @@ class CloudServicer:
         return cloud_pb2.CloudServiceGetStatusResponse(status=pack(status, types_pb2.SideStatus))
 
 
-def service(cloud: Visited) -> Service:
-    """One cloud for whoever calls."""
-    return service_of(lambda _context, _key: cloud)
+def service(gate: Gate) -> Service:
+    """Whoever calls is the owner."""
+    return service_of(lambda _, key: gate.under(Terms(idempotency_key=key)))
 
 
 def service_of(cloud_of: CloudOf) -> Service:
     return Service(cloud_pb2.DESCRIPTOR.services_by_name["CloudService"], CloudServicer(cloud_of))
+
+
+def _within(options: Options, remaining_s: float | None) -> Options:
+    """The caller's deadline as an option, so that no wait upstream is planned past it."""
+    limits = [limit for limit in (options.timeout_s, remaining_s) if limit is not None]
+    return options.model_copy(update={"timeout_s": max(0.0, min(limits))}) if limits else options
 
 
 async def serve(
@@ -112,6 +120,7 @@ async def serve(
         visits = Visits(gateway, callers, accounts, metrics)
         # Twice: the gateway refuses what is too much for the model, the server what would only wait for a refusal.
         admission, health = Admission(2 * settings.max_concurrent, metrics.refused), health_aio.HealthServicer()
+        metrics.watch_gate(lambda: gateway.figures)
         metrics.watch_running(lambda: admission.running)
         server, bound = await start_server(
             [service_of(visits.of)],

@@ -60,7 +60,7 @@ class Told:
             async with aclosing(self._cloud.generate(prompt, options)) as events:
                 async for event in events:
                     if isinstance(event, Completion):
-                        self._metrics.used(self._key, event.tokens, event.via)
+                        self._metrics.used(self._key, event.tokens)
                         self._metrics.paid(self._key, event.cost_usd, event.cost_basis)
                         said.update(
                             model=event.model,
