@@ -54,7 +54,7 @@ class Charged:
         hold = await self._accounts.reserve(self._name, status.usd_per_fetch)
         try:
             findings = await self._gate.retrieve(query, timeout_s)
-            self._accounts.settle(hold, 0.0 if findings.via == "repeated" else findings.cost_usd)
+            self._accounts.settle(hold, 0.0 if is_paid(findings) else findings.cost_usd)
             return findings
         except EdgewiseError as error:
             self._accounts.settle(hold, None if _may_be_billed(error) else 0.0)
@@ -69,10 +69,15 @@ class Charged:
         return await self._gate.forget_answers()
 
     def _settle(self, hold: Hold, end: Completion) -> None:
-        if end.via in {"cache", "repeated"}:  # was paid for when it was given first
+        if is_paid(end):
             self._accounts.settle(hold, 0.0)
         else:
             self._accounts.settle(hold, end.cost_usd, end.tokens.prompt_tokens + end.tokens.completion_tokens)
+
+
+def is_paid(end: Completion | Findings) -> bool:
+    """Whether it was paid for when it was given first."""
+    return end.via in {"cache", "repeated"}
 
 
 def _may_be_billed(error: EdgewiseError) -> bool:

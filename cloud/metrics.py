@@ -24,7 +24,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from cloud.backends.figures import GateFigures
 from edgewise.addresses import check_free, is_local
 from edgewise.callers import Caller, Callers
-from edgewise.errors import EdgewiseError, NotReady, Unauthenticated
+from edgewise.errors import EdgewiseError, NotReady
 from edgewise.types import CostBasis, Tokens
 
 OWNER = "(owner)"
@@ -156,6 +156,6 @@ class Counted:
     def identify(self, authorization: str) -> Caller:
         try:
             return self._callers.identify(authorization)
-        except Unauthenticated as error:
+        except EdgewiseError as error:
             self._metrics.refused(error)
             raise

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from cloud.charging import Charged
+from cloud.charging import Charged, is_paid
 from cloud.metrics import OWNER, Metrics
 from cloud.terms import Gate, Terms
 from edgewise.callers import Callers
@@ -60,8 +60,9 @@ class Told:
             async with aclosing(self._cloud.generate(prompt, options)) as events:
                 async for event in events:
                     if isinstance(event, Completion):
-                        self._metrics.used(self._key, event.tokens)
-                        self._metrics.paid(self._key, event.cost_usd, event.cost_basis)
+                        if not is_paid(event):
+                            self._metrics.used(self._key, event.tokens)
+                            self._metrics.paid(self._key, event.cost_usd, event.cost_basis)
                         said.update(
                             model=event.model,
                             via=event.via or "upstream",
@@ -74,7 +75,8 @@ class Told:
     async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
         with self._told("retrieve") as said:
             findings = await self._cloud.retrieve(query, timeout_s)
-            self._metrics.paid(self._key, findings.cost_usd, findings.cost_basis)
+            if not is_paid(findings):
+                self._metrics.paid(self._key, findings.cost_usd, findings.cost_basis)
             said.update(passages=len(findings.passages), cost_usd=findings.cost_usd)
             return findings
 

@@ -149,6 +149,22 @@ def test_nothing_of_a_strangers_request_is_read(
     run(main)
 
 
+def test_keys_that_cannot_be_read_let_nobody_in(settings: Settings, upstream: Upstream, tmp_path: Path) -> None:
+    async def main() -> None:
+        tokens = [
+            await new_key(tmp_path, Account(name=name, requests_per_day=day)) for name, day in (("a", 9), ("b", None))
+        ]
+        async with serving(settings(), tmp_path) as served:
+            (tmp_path / "cloud" / "keys.db").rename(tmp_path / "elsewhere.db")
+            for token in tokens:
+                async with served.client(token) as client:
+                    with pytest.raises(CloudUnavailable, match="nobody is let in"):
+                        await answer(client)
+        assert upstream.requests == []
+
+    run(main)
+
+
 # --- what they may spend ----------------------------------------------------------------------------------------------
 
 
