@@ -4,43 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from edgewise.types import Chunk, Completion, Options, Privacy, Prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """All of an answer's text as one chunk, and its end."""
+    """A whole answer, kept small because many are: all its text as one piece, and its end as JSON."""
 
-    chunk: Chunk
-    end: Completion
+    text: str
+    logprobs: tuple[float, ...]
+    entropies: tuple[float, ...]
+    margins: tuple[float, ...]
+    end: str
+
+    @classmethod
+    def of(cls, chunks: Sequence[Chunk], end: Completion) -> Answer:
+        return cls(
+            "".join([chunk.text for chunk in chunks]),
+            tuple([value for chunk in chunks for value in chunk.logprobs]),
+            tuple([value for chunk in chunks for value in chunk.entropies]),
+            tuple([value for chunk in chunks for value in chunk.margins]),
+            end.model_dump_json(),
+        )
+
+    def events(self, **changed: object) -> Iterator[Chunk | Completion]:
+        """It again, with some fields of its end as they are now."""
+        if self.text:
+            yield Chunk(text=self.text, logprobs=self.logprobs, entropies=self.entropies, margins=self.margins)
+        yield Completion.model_validate_json(self.end).model_copy(update=changed)
 
     @property
     def size(self) -> int:
         """Bytes, about."""
-        numbers = len(self.chunk.logprobs) + len(self.chunk.entropies) + len(self.chunk.margins)
-        return 4 * len(self.chunk.text) + 32 * numbers
-
-
-@dataclass(slots=True)
-class Listener:
-    """Puts an answer together while it passes by."""
-
-    chunks: list[Chunk] = field(default_factory=list)
-
-    def hear(self, event: Chunk | Completion) -> Answer | None:
-        """The whole answer with its last event, None before."""
-        if isinstance(event, Chunk):
-            self.chunks.append(event)
-            return None
-        whole = Chunk(
-            text="".join(chunk.text for chunk in self.chunks),
-            logprobs=tuple(value for chunk in self.chunks for value in chunk.logprobs),
-            entropies=tuple(value for chunk in self.chunks for value in chunk.entropies),
-            margins=tuple(value for chunk in self.chunks for value in chunk.margins),
-        )
-        return Answer(whole, event)
+        return 4 * len(self.text) + len(self.end) + 32 * len(self.logprobs + self.entropies + self.margins)
 
 
 def digest(*parts: str) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from cloud.answer import Answer, Listener, is_private, is_public, request_digest
+from cloud.answer import Answer, is_private, is_public, request_digest
 from cloud.backends.figures import GateFigures
 from cloud.kept import Kept
 from cloud.terms import Answers, Terms
@@ -42,17 +42,16 @@ class Cached:
         key = request_digest(prompt, options, self._asked(terms), whose)
         if (found := self._kept.get(key)) is not None:
             self._figures.cache_hits += 1
-            yield found.chunk
-            yield _free(found.end)
+            for event in found.events(cost_usd=0.0, flops=0.0, timings=Timings(), via="cache"):
+                yield event
             return
         self._figures.cache_misses += 1
-        listener = Listener()
+        chunks: list[Chunk] = []
         async with aclosing(self._answers.generate(prompt, options, terms)) as events:
             async for event in events:
-                if (whole := listener.hear(event)) and whole.end.finish_reason == "stop" and not whole.end.via:
-                    self._kept.put(key, whole, terms.caller, whole.size)
+                if isinstance(event, Chunk):
+                    chunks.append(event)
+                elif event.finish_reason == "stop" and not event.via:
+                    answer = Answer.of(chunks, event)
+                    self._kept.put(key, answer, terms.caller, answer.size)
                 yield event
-
-
-def _free(end: Completion) -> Completion:
-    return end.model_copy(update={"cost_usd": 0.0, "flops": 0.0, "timings": Timings(), "via": "cache"})

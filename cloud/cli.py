@@ -23,6 +23,29 @@ cloud_app.add_typer(keys_app, name="keys")
 
 
 @cloud_app.command()
+def prices(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
+    old_days: Annotated[int, typer.Option(min=1, help="Days after which a list price counts as old.")] = 180,
+) -> None:
+    """List what models cost, in US dollars a million tokens: yours first, each with its date and source."""
+    import dataclasses
+    import json
+    from datetime import date
+
+    from cloud.config import CloudSettings
+    from cloud.price_list import lines, rows
+    from edgewise import settings
+
+    listed = list(rows(settings.load(CloudSettings), date.today(), old_days))
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(row) for row in listed], indent=1))
+        return
+    for line in lines(listed):
+        typer.echo(line)
+
+
+@cloud_app.command()
 def serve(
     *,
     address: Annotated[str, typer.Option(help="HOST:PORT (port 0 picks one) or unix:PATH.")] = "127.0.0.1:50052",

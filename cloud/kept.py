@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_OVERHEAD = 1000  # bytes of an entry besides its text
+_OVERHEAD = 700  # bytes of an entry besides its text
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from contextlib import aclosing
 
-from cloud.answer import Answer, Listener, digest, is_private, request_digest
+from cloud.answer import Answer, digest, is_private, request_digest
 from cloud.backends.figures import GateFigures
 from cloud.kept import Kept
 from cloud.terms import Answers, Terms
@@ -44,8 +44,11 @@ class Repeated:
         key, asked = ("look-up", terms.caller, terms.idempotency_key), digest(query.model_dump_json())
         if isinstance(found := self._remembered(key, asked), Findings):
             return found.model_copy(update={"via": "repeated"})
-        with self._answering(key, asked):
+        self._running[key] = asked
+        try:
             findings = await retrieve()
+        finally:
+            del self._running[key]
         size = sum(2000 + 4 * len(passage.text.value) for passage in findings.passages)
         self._kept.put(key, (asked, findings), terms.caller, size)
         return findings
@@ -53,16 +56,22 @@ class Repeated:
     async def _once(self, prompt: Prompt, options: Options, terms: Terms) -> AsyncGenerator[Chunk | Completion]:
         key, asked = ("answer", terms.caller, terms.idempotency_key), request_digest(prompt, options)
         if isinstance(found := self._remembered(key, asked), Answer):
-            yield found.chunk
-            yield found.end.model_copy(update={"via": "repeated"})
+            for event in found.events(via="repeated"):
+                yield event
             return
-        listener = Listener()
-        with self._answering(key, asked):
+        chunks: list[Chunk] = []
+        self._running[key] = asked
+        try:
             async with aclosing(self._answers.generate(prompt, options, terms)) as events:
                 async for event in events:
-                    if whole := listener.hear(event):
-                        self._kept.put(key, (asked, whole), terms.caller, whole.size)
+                    if isinstance(event, Chunk):
+                        chunks.append(event)
+                    else:
+                        answer = Answer.of(chunks, event)
+                        self._kept.put(key, (asked, answer), terms.caller, answer.size)
                     yield event
+        finally:
+            del self._running[key]
 
     def _remembered(self, key: tuple[str, str, str], asked: bytes) -> Answer | Findings | None:
         if len(key[2]) > _LONGEST_KEY:
@@ -76,11 +85,3 @@ class Repeated:
             )
         self._figures.repeated += found is not None
         return found
-
-    @contextmanager
-    def _answering(self, key: Hashable, asked: bytes) -> Iterator[None]:
-        self._running[key] = asked
-        try:
-            yield
-        finally:
-            del self._running[key]

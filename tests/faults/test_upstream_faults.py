@@ -229,3 +229,26 @@ async def leave(events: AsyncGenerator[object], upstream: Upstream) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+# --- what counts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["500", "503-wait", "html", "not-json", "short", "disconnect", "401", "404", "hang"])
+def test_the_upstreams_own_failures_count(upstream: Upstream, model: str) -> None:
+    assert counted(settings(upstream, model, timeout_s=0.2)) == (1, 0)
+
+
+@pytest.mark.parametrize(("model", "overloaded"), [("400", 0), ("context", 0), ("filter", 0), ("429", 1)])
+def test_a_refused_request_and_a_429_do_not(upstream: Upstream, model: str, overloaded: int) -> None:
+    assert counted(settings(upstream, model)) == (0, overloaded)
+
+
+def counted(settings: CloudSettings) -> tuple[int, int]:
+    async def main() -> tuple[int, int]:
+        async with gateway(settings) as cloud:
+            await failure_of(cloud.generate(PROMPT, Options()))
+            (figures,) = cloud.figures.upstreams
+            return figures.failures, figures.overloaded
+
+    return asyncio.run(main())

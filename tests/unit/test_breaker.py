@@ -40,6 +40,10 @@ class Watched:
             assert await self.ask() is not None
 
     @property
+    def state(self) -> str:
+        return str(self.figures.state)
+
+    @property
     def sent(self) -> int:
         return len(self.backend.calls)
 
@@ -48,9 +52,9 @@ def test_five_failures_open_it_and_then_nothing_is_sent() -> None:
     async def main() -> None:
         it = Watched(FAILS)
         await it.fail(4)
-        assert it.figures.state == "closed"
+        assert it.state == "closed"
         await it.fail(1)
-        assert it.figures.state == "open"
+        assert it.state == "open"
         assert (it.sent, it.figures.failures, it.figures.opened) == (5, 5, 1)
         refused = await it.ask()
         assert isinstance(refused, Failure)
@@ -72,7 +76,7 @@ def test_an_answer_in_between_starts_the_count_again() -> None:
         assert await it.ask() is None
         await it.fail(4)
         assert await it.ask() is None
-        assert it.figures.state == "closed"
+        assert it.state == "closed"
 
     asyncio.run(main())
 
@@ -88,10 +92,10 @@ def test_one_probe_goes_through_and_lets_the_others_in() -> None:
         await asyncio.sleep(0)
         for _ in range(3):
             assert await it.ask() is not None
-        assert (it.sent, it.figures.state) == (6, "half-open")
+        assert (it.sent, it.state) == (6, "half-open")
         answered.set()
         assert await probe is None
-        assert it.figures.state == "closed"
+        assert it.state == "closed"
         assert await it.ask() is None
 
     asyncio.run(main())
@@ -131,7 +135,7 @@ def test_what_breaks_off_after_a_probes_first_token_opens_it_again_for_longer() 
         await it.fail(5)
         it.clock.now += 2
         await it.fail(1)
-        assert it.figures.state == "open"
+        assert it.state == "open"
         assert it.breaker._until - it.clock.now == 4
 
     asyncio.run(main())
@@ -154,7 +158,7 @@ def test_the_requests_own_faults_do_not_count(fault: EdgewiseError) -> None:
         it = Watched(fault)
         for _ in range(20):
             assert await it.ask(Options(timeout_s=1)) is fault
-        assert (it.figures.state, it.figures.failures) == ("closed", 0)
+        assert (it.state, it.figures.failures) == ("closed", 0)
 
     asyncio.run(main())
 
@@ -164,7 +168,7 @@ def test_a_deadline_counts_where_it_left_time_for_a_first_token() -> None:
         it = Watched(DeadlineExceeded("nothing came"))
         for _ in range(5):
             await it.ask(Options(timeout_s=30))
-        assert it.figures.state == "open"
+        assert it.state == "open"
 
     asyncio.run(main())
 
@@ -175,7 +179,7 @@ def test_a_probe_whose_request_is_wrong_closes_it() -> None:
         await it.fail(5)
         it.clock.now += 2
         await it.fail(1)
-        assert it.figures.state == "closed"
+        assert it.state == "closed"
         assert await it.ask() is None
 
     asyncio.run(main())
@@ -187,13 +191,13 @@ def test_callers_that_leave_do_not_count_and_a_probe_that_leaves_makes_room_for_
         it = Watched(*[never] * 6, *[FAILS] * 5, never, ANSWER)
         for _ in range(6):
             await leave(it)
-        assert it.figures.state == "closed"
+        assert it.state == "closed"
         await it.fail(5)
         it.clock.now += 2
         await leave(it)
-        assert it.figures.state == "open"
+        assert it.state == "open"
         assert await it.ask() is None
-        assert it.figures.state == "closed"
+        assert it.state == "closed"
 
     async def leave(it: Watched) -> None:
         task = asyncio.create_task(it.ask())
@@ -211,7 +215,7 @@ def test_closing_an_answer_in_its_middle_is_no_failure() -> None:
         for _ in range(6):
             async with aclosing(it.breaker.generate(PROMPT, Options())) as events:
                 await anext(events)
-        assert (it.figures.state, it.figures.failures) == ("closed", 0)
+        assert (it.state, it.figures.failures) == ("closed", 0)
 
     asyncio.run(main())
 
@@ -220,7 +224,7 @@ def test_a_429_is_no_failure_but_its_pause_is_kept() -> None:
     async def main() -> None:
         it = Watched(*[Overloaded("slow down")] * 10, Overloaded("slow down", retry_after_s=7), ANSWER)
         await it.fail(10)
-        assert (it.figures.state, it.figures.failures, it.figures.overloaded) == ("closed", 0, 10)
+        assert (it.state, it.figures.failures, it.figures.overloaded) == ("closed", 0, 10)
         await it.fail(1)
         held = await it.ask()
         assert isinstance(held, Overloaded)
@@ -241,7 +245,7 @@ def test_a_hundred_at_once_open_it_once() -> None:
         await asyncio.sleep(0)
         together.set()
         await asyncio.gather(*calls)
-        assert (it.figures.state, it.figures.opened) == ("open", 1)
+        assert (it.state, it.figures.opened) == ("open", 1)
         assert it.breaker._until - it.clock.now == 2
 
     asyncio.run(main())
