@@ -13,12 +13,13 @@ import pytest
 from cloud.client import CloudClient
 from cloud.config import CloudSettings
 from cloud.keys import check_guarded
-from cloud.tls import read_pair
+from cloud.tls import channel_credentials, read_pair
 from edgewise.accounts import Account
-from edgewise.errors import CloudUnavailable, NotReady
+from edgewise.errors import CloudUnavailable, DeadlineExceeded, NotReady
 from tests.certificates import Authority, Files
 from tests.clouds import run
-from tests.gateways import Served, new_key, serving
+from tests.gateways import Served, answer, new_key, serving, standing
+from tests.upstream import Upstream
 
 
 class Party:
@@ -75,6 +76,34 @@ def test_a_router_and_a_gateway_that_trust_each_other(certificates: Party) -> No
                 assert await asked(party.client(address, party.authority, party.router)) == ""
 
     run(main)
+
+
+def test_a_key_a_certificate_and_a_deadline(certificates: Party, tmp_path: Path) -> None:
+    """All of it at once, and the deadline reaches the upstream."""
+    party = certificates
+
+    async def main(upstream: Upstream) -> None:
+        token = await new_key(tmp_path, Account(name="zoe", budget_usd=1.0))
+        prices = {"usd_per_mtok_prompt": 1.0, "usd_per_mtok_completion": 10.0}
+        asked = {"backend": "openai_compatible", "base_url": upstream.url, "model": "hang", **prices}
+        settings = party.settings(party.gateway, client_ca_file=party.authority.file, **asked)
+        async with serving(settings, tmp_path) as served:
+            shows = {"client_cert_file": party.router.certificate, "client_key_file": party.router.key}
+            there = CloudSettings.model_validate(
+                {"address": f"https://{served.address}", "ca_file": party.authority.file, **shows}
+            )
+            for key, error in (("ew_unknown", CloudUnavailable), (token, DeadlineExceeded)):
+                client = CloudClient(there.address, key, credentials=channel_credentials(there), timeout_s=0.5)
+                with pytest.raises(error):
+                    await answer(client)
+                await client.close()
+            assert await asyncio.to_thread(upstream.released.wait, 10)
+        assert len(upstream.requests) == 1
+        found = await standing(tmp_path, "zoe")
+        assert (found.calls, found.unbilled, found.reserved_usd) == (1, 1, 0)
+
+    with Upstream() as upstream:
+        run(lambda: main(upstream))
 
 
 def test_what_is_not_trusted_is_said(certificates: Party) -> None:
