@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from cloud.backends.failure import Failure
+from cloud.backends.usage import Seen
 from cloud.terms import Gate
 from edgewise.errors import BrokenOff, Cancelled, DeadlineExceeded, EdgewiseError, Internal
 from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
@@ -32,8 +33,8 @@ class Charged:
 
     async def generate(self, prompt: Released[Prompt], options: Options) -> AsyncGenerator[Chunk | Completion]:
         await self._accounts.admit(self._name)
-        status = await self._gate.status()
-        hold = await self._accounts.reserve(self._name, status.most_usd(prompt.value, options.sampling.max_tokens))
+        worst_usd = most_usd(await self._gate.status(), prompt.value, options)
+        hold = await self._accounts.reserve(self._name, worst_usd)
         has_begun = False
         try:
             async with aclosing(self._gate.generate(prompt, options)) as events:
@@ -73,6 +74,18 @@ class Charged:
             self._accounts.settle(hold, 0.0)
         else:
             self._accounts.settle(hold, end.cost_usd, end.tokens.prompt_tokens + end.tokens.completion_tokens)
+
+
+def most_usd(status: SideStatus, prompt: Prompt, options: Options) -> float | None:
+    """The most that a believable bill can be, None without a price; only what a model reasons unseen may be beyond it.
+
+    `SideStatus.most_usd` is for plans: a prompt of rare characters has more tokens than that foresees.
+    """
+    if status.usd_per_mtok_prompt is None or status.usd_per_mtok_completion is None:
+        return None
+    seen = Seen.of(prompt, options, characters=0, pieces=0)
+    prompt_usd = seen.most_prompt_tokens * status.usd_per_mtok_prompt
+    return (prompt_usd + seen.most_shown_tokens * status.usd_per_mtok_completion) / 1e6
 
 
 def is_paid(end: Completion | Findings) -> bool:

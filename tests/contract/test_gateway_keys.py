@@ -28,7 +28,7 @@ from tests.upstream import Upstream
 Settings = Callable[..., CloudSettings]
 COST = (21 * 1.0 + 6 * 10.0) / 1e6
 """Of an answer of the upstream."""
-MOST = (len("Who wrote Hamlet?") / 2 * 1.0 + 8 * 10.0) / 1e6
+MOST = (len("Who wrote Hamlet?") + 512 + 32 + (8 + 16) * 10.0) / 1e6
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +286,7 @@ def test_metrics_and_log_tell_of_calls_and_of_no_content(
     secret = Released(Prompt(messages=(Message(role="user", content=Text.ours("the zanzibar question")),)))
 
     async def main() -> None:
-        token = await new_key(tmp_path, Account(name="zoe", budget_usd=2.5 * MOST))
+        token = await new_key(tmp_path, Account(name="zoe", budget_usd=MOST + 1.5 * COST))
         async with serving(settings(), tmp_path, metrics_address="127.0.0.1:0") as served:
             async with served.client(token) as zoe, served.client("ew_unknown") as stranger:
                 for _ in range(3):

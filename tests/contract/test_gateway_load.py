@@ -153,7 +153,7 @@ def test_told_to_stop_it_lets_calls_end_for_a_while(ends: bool, settings: Settin
             await asyncio.wait((served.task,), timeout=15)
             assert served.task.done()
         found = await standing(tmp_path, "zoe")
-        paid = (21 * 1.0 + 6 * 10.0) / 1e6 if ends else (len("Who wrote Hamlet?") / 2 + 80.0) / 1e6
+        paid = (21 * 1.0 + 6 * 10.0) / 1e6 if ends else (len("Who wrote Hamlet?") + 512 + 32 + (8 + 16) * 10.0) / 1e6
         assert found.spent_usd + found.reserved_usd == pytest.approx(paid, abs=1e-9)
 
     with Held() as upstream:

@@ -19,7 +19,7 @@ from tests.gateways import OPTIONS, PROMPT, answer, new_key, standing
 from tests.stack import environment
 from tests.upstream import Upstream
 
-MOST = (len("Who wrote Hamlet?") / 2 + 8 * 10) / 1e6
+MOST = (len("Who wrote Hamlet?") + 512 + 32 + (8 + 16) * 10) / 1e6
 
 
 @contextmanager
