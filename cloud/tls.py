@@ -72,8 +72,8 @@ def why_unreachable(details: str, has_tls: bool) -> str:
 
 def read_pair(certificate: Path, key: Path, setting: str) -> Pair:
     """NotReady when they do not belong together, are no certificate, or are out of date."""
-    for file in (certificate, key):
-        _read(file, setting)
+    certificate, key = certificate.expanduser(), key.expanduser()
+    pair = Pair(_read(key, setting), _read(certificate, setting))
     server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     # Its own certificate is what is trusted, whoever signed it: only what it says itself is looked at.
@@ -90,7 +90,7 @@ def read_pair(certificate: Path, key: Path, setting: str) -> Pair:
         raise NotReady(
             f"{setting}: {certificate} cannot be used with {key} ({reason}); give a certificate and its own key as PEM"
         ) from None
-    return Pair(_read(key, setting), _read(certificate, setting))
+    return pair
 
 
 class _ServerFiles:

@@ -28,7 +28,9 @@ class Admission:
     def check(self) -> None:
         """Raises what a call would be refused with, were it to begin now."""
         refusal = self._closed_by
-        if refusal is None and self._running >= self.limit:
+        if refusal is not None:  # a new one for each call: an error that is raised again and again grows
+            refusal = type(refusal)(refusal.message, retry_after_s=refusal.retry_after_s)
+        elif self._running >= self.limit:
             refusal = Overloaded(f"{self.limit} calls are running already; try again in a second", retry_after_s=1.0)
         if refusal is not None:
             self._on_refusal(refusal)

@@ -137,3 +137,26 @@ def test_every_setting_is_described() -> None:
     for section in (CloudSettings, Fallback):
         for name, field in section.model_fields.items():
             assert field.description, name
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"address": "http://gateway:50052"}, "https://HOST:PORT"),
+        ({"address": "https://gateway"}, "https://HOST:PORT"),
+        ({"address": "https://gateway:1/path"}, "https://HOST:PORT"),
+        ({"tls_cert_file": "c"}, "both of tls_cert_file and tls_key_file"),
+        ({"client_key_file": "k"}, "both of client_cert_file and client_key_file"),
+        ({"client_ca_file": "a"}, "client_ca_file needs TLS"),
+        ({"address": "gateway:1", "ca_file": "a"}, "need TLS"),
+        ({"stop_grace_s": 31}, "less than or equal to 30"),
+    ],
+)
+def test_settings_that_would_leave_tls_out_are_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        settings.load(CloudSettings, given)
+
+
+@pytest.mark.parametrize("address", ["https://gateway:50052", "https://[::1]:1", "127.0.0.1:1", "unix:/run/x", ""])
+def test_addresses_of_a_gateway(address: str) -> None:
+    assert settings.load(CloudSettings, {"address": address}).address == address

@@ -34,12 +34,8 @@ class Account(Value):
     period: Period = Period.MONTH
 
     @property
-    def is_counted(self) -> bool:
-        """Whether a call must be on the disk before it may start, because a limit has to outlive this process."""
-        return self.has_quota or self.budget_usd is not None
-
-    @property
     def has_quota(self) -> bool:
+        """Whether its calls are counted by the day, which has to outlive this process."""
         return self.requests_per_day is not None or self.tokens_per_day is not None
 
 

@@ -127,7 +127,7 @@ class Accounts:
 
     def _known(self) -> Known:
         if time.monotonic() - self._writer.seen_s > _STALE_S:
-            raise self._writer.trouble or NotReady("the accounts cannot be read, so nobody is let in; see the log")
+            raise NotReady(self._writer.trouble or "the accounts cannot be read, so nobody is let in; see the log")
         return self._writer.known
 
     # --- what they may spend ------------------------------------------------------------------------------------------
@@ -241,8 +241,8 @@ class Accounts:
         return await asyncio.wrap_future(self._writer.ask(do))
 
     def _tell(self, do: Callable[[Book], None]) -> None:
-        if self._writer.trouble is not None:
-            raise self._writer.trouble
+        if self._writer.trouble:
+            raise NotReady(self._writer.trouble)
         self._writer.tell(do)
 
 

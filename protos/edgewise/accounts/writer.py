@@ -57,7 +57,7 @@ class Writer:
         self._queue: list[_Work] = []
         self._is_asked = self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="accounts", daemon=True)
-        self.trouble: NotReady | None = None
+        self.trouble = ""
         self.known = Known()
         self.seen_s = 0.0
 
@@ -108,7 +108,7 @@ class Writer:
                 self._write(batch)
             if is_closing:
                 return
-            if self.trouble is None and time.monotonic() - self.seen_s >= TICK_S / 2:
+            if not self.trouble and time.monotonic() - self.seen_s >= TICK_S / 2:
                 self._try(self._look)
 
     def _write(self, batch: list[_Work]) -> None:
@@ -122,8 +122,8 @@ class Writer:
                 book.write()
 
         fault = self._try(write)
-        if fault is not None:
-            results = [fault] * len(batch)
+        if fault:
+            results = [NotReady(fault) for _ in batch]
             with self._wake:
                 self._queue[:0] = [work for work in batch if work.answer is None]
         elif batch:
@@ -146,22 +146,23 @@ class Writer:
                 self.known = Known(changes, valid, by_name, is_empty=not rows)
         self.seen_s = time.monotonic()
 
-    def _try(self, work: Callable[[], None]) -> NotReady | None:
+    def _try(self, work: Callable[[], None]) -> str:
+        """Why it could not be done; empty when it was."""
         try:
             work()
         except NotReady as fault:
-            return self._closed_by(fault)
+            return self._closed_by(fault.message)
         except Exception as error:  # the thread's boundary: whatever it is, nobody may be let in
             log.exception("the accounts failed")
-            return self._closed_by(NotReady(f"the accounts failed ({error}), so nobody is let in; the log says more"))
-        if self.trouble is not None:
+            return self._closed_by(f"the accounts failed ({error}), so nobody is let in; the log says more")
+        if self.trouble:
             log.warning("the accounts can be used again")
-        self.trouble = None
-        return None
+        self.trouble = ""
+        return ""
 
-    def _closed_by(self, fault: NotReady) -> NotReady:
-        if self.trouble is None:
-            log.error(fault.message)
+    def _closed_by(self, fault: str) -> str:
+        if not self.trouble:
+            log.error(fault)
         self.trouble = fault
         return fault
 
