@@ -12,7 +12,7 @@ from cloud.backends import Backend
 from cloud.backends.failure import Failure, is_elsewhere_better
 from cloud.backends.figures import UpstreamFigures
 from cloud.terms import Terms
-from edgewise.errors import CloudUnavailable, EdgewiseError, NotReady, Overloaded
+from edgewise.errors import DeadlineExceeded, EdgewiseError, NotReady, Overloaded
 from edgewise.types import Chunk, Completion, CostBasis, Options, Prompt, SideStatus
 
 log = logging.getLogger(__name__)
@@ -86,10 +86,12 @@ class Upstreams:
                         has_begun = True
                         yield _fallback(event, failed) if failed and isinstance(event, Completion) else event
                     return
-            except (CloudUnavailable, Overloaded) as error:
-                if has_begun or not is_elsewhere_better(error):
+            except EdgewiseError as error:
+                if has_begun:
                     raise
                 failed.append(error)
+                if not is_elsewhere_better(error):
+                    break
             if options.timeout_s is not None:
                 left = options.model_copy(update={"timeout_s": options.timeout_s - (now() - began)})
                 if left.timeout_s is not None and left.timeout_s <= 0:
@@ -100,19 +102,26 @@ class Upstreams:
         raise _all_failed(failed)
 
 
+def _billed(failed: Sequence[EdgewiseError]) -> bool:
+    return any(isinstance(error, Failure) and error.billed for error in failed)
+
+
 def _fallback(end: Completion, failed: Sequence[EdgewiseError]) -> Completion:
-    if any(isinstance(error, Failure) and error.billed for error in failed):
+    if _billed(failed):
         return end.model_copy(update={"via": "fallback", "cost_usd": None, "cost_basis": None})
     return end.model_copy(update={"via": "fallback"})
 
 
 def _all_failed(failed: Sequence[EdgewiseError]) -> EdgewiseError:
-    if len(failed) == 1:
-        return failed[0]
-    kind = Overloaded if all(isinstance(error, Overloaded) for error in failed) else CloudUnavailable
+    """The last one, if that is the request's own fault or time; else all of them, so that a bill may come of any."""
+    *others, last = failed
+    if not others or isinstance(last, DeadlineExceeded) or not (is_elsewhere_better(last) or _billed(others)):
+        return last
     waits = [error.retry_after_s for error in failed if error.retry_after_s is not None]
-    words = "; ".join(error.message for error in failed)
-    return kind(f"no upstream can answer: {words}", retry_after_s=min(waits, default=None))
+    words, wait = f"no upstream can answer: {'; '.join(error.message for error in failed)}", min(waits, default=None)
+    if all(isinstance(error, Overloaded) for error in failed):
+        return Overloaded(words, retry_after_s=wait)
+    return Failure(words, billed=_billed(failed), retry_after_s=wait)
 
 
 def _none_permitted(terms: Terms) -> NotReady:

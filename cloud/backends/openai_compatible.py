@@ -85,11 +85,11 @@ class OpenAICompatible:
     def _believed(self, answer: Answer, prompt: Prompt, options: Options, *, is_endless: bool) -> Usage | None:
         """What the server counted, if it did and that can be true. The log says why it is not believed."""
         where, usage = self._errors.where, answer.usage
+        if is_endless:
+            log.warning("%s wrote past max_tokens and was cut off: tokens are estimated, the cost is unknown", where)
+            return None
         if not answer.says_usage:
-            if is_endless:
-                log.warning("%s wrote past max_tokens and was cut off: the cost is unknown", where)
-            else:
-                log.debug("%s reported no usage: tokens are estimated, the cost is unknown", where)
+            log.debug("%s reported no usage: tokens are estimated, the cost is unknown", where)
             return None
         seen = Seen.of(prompt, options, answer.characters, answer.pieces)
         if fault := "no counts" if usage is None else impossible(usage, seen):

@@ -107,6 +107,20 @@ def test_a_silent_upstream_is_passed_over_in_time(way: Way, upstream: Upstream, 
     run(main)
 
 
+@pytest.mark.parametrize(("model", "answers"), [("flaky-1", "flaky-1"), ("429", "ok"), ("503-wait", "ok")])
+def test_the_first_one_is_tried_again_but_not_waited_for(
+    model: str, answers: str, upstream: Upstream, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        patient = settings(upstream, model, attempts=3, retry_budget_s=60, fallback=[dear("ok")])
+        async with gateway(patient, tmp_path) as cloud:
+            _, end = await heard(cloud.generate(PROMPT, OPTIONS))
+        assert end.model == answers
+        assert asked(upstream) == [model, answers]
+
+    run(main)
+
+
 def test_a_price_that_is_unknown_in_one_is_unknown(upstream: Upstream, tmp_path: Path) -> None:
     async def main() -> None:
         async with opened(settings(upstream, fallback=[{"model": "other"}]), "in process", tmp_path) as cloud:

@@ -82,6 +82,13 @@ def test_all_that_failed_are_named_with_the_shortest_wait() -> None:
         busy = await failure_of(upstreams(Scripted(BUSY), Scripted(other)).generate(PROMPT, Options(), OWNER))
         assert isinstance(busy, Overloaded)
         assert ("slow down" in busy.message, "too many" in busy.message, busy.retry_after_s) == (True, True, 4)
+        silent = Failure("sent nothing", billed=True)
+        for last in (FAILS, InvalidInput("wrong")):
+            unpaid = await failure_of(upstreams(Scripted(silent), Scripted(last)).generate(PROMPT, Options(), OWNER))
+            assert isinstance(unpaid, Failure)
+            assert unpaid.billed
+        wrong = InvalidInput("wrong")
+        assert await failure_of(upstreams(Scripted(FAILS), Scripted(wrong)).generate(PROMPT, Options(), OWNER)) is wrong
         mixed = await failure_of(upstreams(Scripted(BUSY), Scripted(FAILS)).generate(PROMPT, Options(), OWNER))
         assert isinstance(mixed, CloudUnavailable)
 
