@@ -29,6 +29,7 @@ from edgewise.knowledge import Quote as Quote
 from edgewise.knowledge import Reading as Reading
 from edgewise.knowledge import Span as Span
 from edgewise.knowledge import Upload as Upload
+from edgewise.knowledge import Via as Via
 from edgewise.texts import Message as Message
 from edgewise.texts import Privacy as Privacy
 from edgewise.texts import Prompt as Prompt
@@ -123,7 +124,9 @@ class Chunk(Value):
 class Completion(Value):
     """The end of a generation. `flops` is 2 x parameters x tokens, None where the parameter count is unknown.
 
-    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text.
+    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text. `via` says
+    how the answer came about if the side's first upstream was not asked for it: by a `fallback`, out of the `cache`,
+    which costs nothing, or `repeated` for an idempotency key, with the cost that it had when it was given first.
     """
 
     finish_reason: FinishReason
@@ -136,6 +139,7 @@ class Completion(Value):
     flops: float | None = None
     adapter: str = ""
     prompt_surprisal: float | None = None
+    via: Via = ""
 
 
 class Scores(Value):
