@@ -8,6 +8,7 @@ import typer
 
 from edgewise import exits
 from router.cli.asking import ask, chat
+from router.cli.audit import audit
 from router.cli.daemon import status, stop, up
 from router.cli.doctor import doctor
 from router.cli.documents import ingest
@@ -30,6 +31,7 @@ for command in (demo, up, status, stop, doctor, ask, chat, explain, ingest, comp
     app.command()(command)
 app.add_typer(train, name="train")
 app.add_typer(experiment, name="experiment")
+app.add_typer(audit, name="audit")
 add_sides(app)
 
 

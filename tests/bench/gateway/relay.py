@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import grpc
 
-from edgewise.rpc import run_until_stopped
+from edgewise.stopping import run_until_stopped
 
 _SERVICE, _METHOD = "edgewise.v1.EdgeService", "Generate"
 

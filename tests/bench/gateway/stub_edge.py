@@ -9,7 +9,8 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 
-from edgewise.rpc import Context, Service, run_until_stopped, start_server
+from edgewise.rpc import Context, Service, start_server
+from edgewise.stopping import run_until_stopped
 from edgewise.types import SideStatus
 from edgewise.v1 import edge_pb2, types_pb2
 from edgewise.wire import pack
