@@ -73,7 +73,7 @@ class _Reader:
     alignment: int = 32
     names: set[bytes] = field(default_factory=set)
 
-    def bytes(self, count: int, what: str) -> bytes:
+    def take(self, count: int, what: str) -> bytes:
         self.expect(count, what)
         found = self.stream.read(count)
         if len(found) != count:
@@ -92,7 +92,7 @@ class _Reader:
             raise Malformed(f"{what} takes {count} bytes at byte {self.at}, which is beyond where {end}")
 
     def number(self, width: int, what: str) -> int:
-        return int.from_bytes(self.bytes(width, what), "little")
+        return int.from_bytes(self.take(width, what), "little")
 
     def count(self, least_bytes: int, at_most: int, what: str) -> int:
         """How many of something come, each of at least that size."""
@@ -107,7 +107,7 @@ class _Reader:
         length = self.number(8, what)
         if not 0 < length <= at_most:
             raise Malformed(f"{what} has {length} bytes instead of 1 to {at_most}")
-        name = self.bytes(length, what)
+        name = self.take(length, what)
         if name in self.names:
             raise Malformed(f"{_shown(name)} is there twice")
         self.names.add(name)
@@ -121,7 +121,7 @@ class _Reader:
 
 
 def _check(reader: _Reader) -> None:
-    if reader.bytes(4, "the magic number") != b"GGUF":
+    if reader.take(4, "the magic number") != b"GGUF":
         raise Malformed("it does not begin with GGUF")
     version = reader.number(4, "the version")
     if version not in {2, 3}:
@@ -174,7 +174,7 @@ def _check_list(reader: _Reader, what: str) -> None:
 
 
 def _check_bools(reader: _Reader, what: str, count: int) -> None:
-    if reader.bytes(count, what).strip(b"\0\1"):
+    if reader.take(count, what).strip(b"\0\1"):
         raise Malformed(f"{what} is neither true nor false")
 
 

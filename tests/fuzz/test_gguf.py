@@ -117,15 +117,17 @@ def test_no_head_does_harm(tmp_path_factory: pytest.TempPathFactory, data: st.Da
             case "again":
                 content += content[place:]
     tracemalloc.start()
+    words = ""
     try:
         checked(tmp_path_factory.getbasetemp(), bytes(content))
     except Malformed as fault:
-        assert str(fault).isprintable()
-        assert len(str(fault)) < 300
+        words = str(fault)
     finally:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 2_000_000
+    assert not words or words.isprintable()
+    assert len(words) < 300
 
 
 def test_a_file_that_is_full_of_holes_costs_no_memory(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_the_types_of_weights_are_those_of_this_llama_cpp() -> None:
 def test_a_user_hears_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "cut.gguf"
     path.write_bytes(SOUND[:-1])
-    with pytest.raises(NotReady, match="fetch it again.*edgewise models verify"):
+    with pytest.raises(NotReady, match=r"fetch it again.*edgewise models verify"):
         gguf_header.check(path)
     with pytest.raises(NotReady, match="cannot be read: No such file"):
         gguf_header.check(tmp_path / "none.gguf")

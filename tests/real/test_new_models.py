@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge import models
-from edge.llama.adapters import Adapter
 from edge.llama import adapter_trial
+from edge.llama.adapters import Adapter
 from edge.llama.engine import LlamaEngine
 from edge.llama.machine import probe as probing
 from edge.llama.machine import selftest
@@ -51,7 +51,7 @@ def test_a_head_that_lies_reaches_no_child(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(probing, "_ask", lambda *_: pytest.fail("llama.cpp was asked"))
     path = tmp_path / "lies.gguf"
     path.write_bytes(ggufs.build({"k": ggufs.texts(count=(1 << 64) - 1)}))
-    with pytest.raises(NotReady, match="fetch it again.*edgewise models verify"):
+    with pytest.raises(NotReady, match=r"fetch it again.*edgewise models verify"):
         opened(path)
 
 
@@ -76,5 +76,5 @@ def test_an_adapter_is_looked_at_first_as_well(gguf: Path, tmp_path: Path, monke
     monkeypatch.setattr(selftest, "run", lambda *_: pytest.fail("llama.cpp was asked"))
     path = write_adapter(tmp_path, "cut")
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InvalidInput, match="the adapter cut is damaged.*not within the file bounds; make it anew"):
+    with pytest.raises(InvalidInput, match=r"the adapter cut is damaged.*not within the file bounds; make it anew"):
         asyncio.run(adapter_trial.check(gguf, Adapter("cut", models.digest(path), path), repack=True))
