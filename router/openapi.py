@@ -178,7 +178,7 @@ async def serve(_: Request) -> Response:
 @cache
 def document() -> dict[str, Any]:
     takes = [one.takes for methods in _OPERATIONS.values() for one in methods.values() if one.takes]
-    gives = [
+    gives: list[type[BaseModel]] = [
         kind for methods in _OPERATIONS.values() for one in methods.values() for kind in one.gives.values() if kind
     ]
     checked: list[tuple[type[BaseModel], JsonSchemaMode]] = [(one, "validation") for one in takes]

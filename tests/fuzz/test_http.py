@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from router import http, openapi
 from router.openai_types import Extras
 from router.page import files
-from tests.fuzz.site import running, thorough
+from tests.fuzz.running import running, thorough
 from tests.routers import TOKEN
 from tests.site import CHAT, Site
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router import openapi, web
-from tests.fuzz.site import running, thorough
+from tests.fuzz.running import running, thorough
 from tests.routers import ASKED, TOKEN
 from tests.site import CHAT, MESSAGES, Site
 
