@@ -21,6 +21,7 @@ from edgewise.types import Event, Options, Passage, Question, Record, Sampling, 
 from router import prompts
 from router.arbiter.arbiter import Arbiter
 from router.config import RouterSettings
+from router.defanging import addresses
 from router.desk import Desk, Outcome, Writer, step
 from router.experiments.assignment import NO_SEAT, Seat
 from router.experiments.live import Experiments
@@ -127,9 +128,10 @@ class Answering:
         )
         cloud = Metered("cloud", Budgeted(Gated(self.cloud, self.policy), question.max_cost_usd), ledger)
         edge = MeteredEdge(self.edge, ledger)
+        asked = addresses(question)
         return Desk(
-            edge=Writer("edge", edge, emit, keys, held=question.hold),
-            cloud=Writer("cloud", cloud, emit, keys, held=question.hold),
+            edge=Writer("edge", edge, emit, keys, held=question.hold, asked=asked),
+            cloud=Writer("cloud", cloud, emit, keys, held=question.hold, asked=asked),
             local=edge,
             cache_key=keys.cache_key,
             emit=emit,

@@ -178,11 +178,12 @@ async def serve(_: Request) -> Response:
 @cache
 def document() -> dict[str, Any]:
     takes = [one.takes for methods in _OPERATIONS.values() for one in methods.values() if one.takes]
-    gives: list[type[BaseModel]] = [
+    gives: list[type[BaseModel]] = [Error]
+    gives += [
         kind for methods in _OPERATIONS.values() for one in methods.values() for kind in one.gives.values() if kind
     ]
     checked: list[tuple[type[BaseModel], JsonSchemaMode]] = [(one, "validation") for one in takes]
-    checked += [(one, "serialization") for one in [*gives, Error]]
+    checked += [(one, "serialization") for one in gives]
     refs, schemas = models_json_schema(checked, ref_template=_REF)
     schemas["$defs"]["ChatRequest"]["properties"]["model"]["enum"] = ["", "default", *VARIANTS]
     schemas["$defs"]["Ask"]["properties"]["mode"]["enum"] = ["", *VARIANTS]

@@ -145,7 +145,7 @@ class Router:
         desk = answering.desk(question, answering.request(Origin(), _unheard, Ledger(answering.clock)), options)
         dry = replace(
             desk,
-            cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True),
+            cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True, asked=frozenset()),
             settings=self._settings.model_copy(update={"rewrite": "off"}),
         )
         return await explained(question, dry, answering.policy, self._log, cloud)

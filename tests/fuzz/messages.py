@@ -71,7 +71,7 @@ def _one(field: FieldDescriptor) -> st.SearchStrategy[Any]:
         return st.sampled_from((*field.enum_type.values_by_number, 99, -1))
     any_value = st.sampled_from(_NUMBERS.get(field.type, _TEXTS))
     usual = _USUAL.get(field.name)
-    return st.sampled_from(usual) | any_value if usual else any_value  # type: ignore[arg-type]
+    return st.sampled_from(usual) | any_value if usual else any_value
 
 
 def _filled(descriptor: Descriptor, given: dict[str, Any]) -> Message:

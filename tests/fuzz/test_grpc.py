@@ -112,10 +112,11 @@ def called(channel: grpc.Channel, method: MethodDescriptor, parts: Sequence[byte
                 pass
     except grpc.RpcError as error:
         call: Any = error
-        assert call.code() not in OURS | {grpc.StatusCode.DEADLINE_EXCEEDED}, call.details()
+        code: grpc.StatusCode = call.code()
+        assert code not in OURS | {grpc.StatusCode.DEADLINE_EXCEEDED}, call.details()
         assert call.details().strip()
         assert len(call.details()) < 1000
-        return call.code()
+        return code
     return grpc.StatusCode.OK
 
 
