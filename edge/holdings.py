@@ -24,7 +24,7 @@ from edge import lexical
 from edge.config import StoreName
 from edge.index import Index
 from edge.ownership import owned
-from edge.store import Store, Stored, Vectors, open_store, passage_id, place_of, usable
+from edge.store import Store, Stored, Vectors, open_store, overwrite, passage_id, place_of, usable
 from edgewise.errors import EdgeUnavailable, NotFound, NotReady
 from edgewise.types import Document, Passage, Text
 
@@ -49,6 +49,8 @@ _SCHEMA = (
 )
 _PAGE = 500
 _ARRIVES_WITHIN = timedelta(days=30)
+_SCRUBBED = 1
+"""The `user_version` of a library that holds no byte of what was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,10 @@ class Library:
     async def delete(self, document_id: str) -> None:
         """Forget a document; NotFound when it is not there. Chroma does not give its disk space back."""
         await self._run(self._delete, document_id)
+
+    async def scrub(self) -> None:
+        """Overwrite on disk what was deleted or replaced since the last time; NotReady while it cannot be done."""
+        await self._run(self._scrub)
 
     async def find(self, source: str, collection: str) -> Document | None:
         """The document that was ingested under this name."""
@@ -294,6 +300,7 @@ class Library:
             lexical.remove(self._sqlite, (number for number, _ in rows))
             self._sqlite.execute("DELETE FROM passage WHERE document = ?", (document,))
             self._sqlite.execute("DELETE FROM document WHERE id = ?", (document,))
+            self._sqlite.execute("PRAGMA user_version = 0")  # with the deletion, or not at all
             gone += [passage_id(document, position) for _, position in rows]
         return gone
 
@@ -313,6 +320,18 @@ class Library:
         with usable(self._directory), self._sqlite:
             gone = self._drop([document_id])
         self._forget([document_id], gone)
+
+    def _scrub(self) -> None:
+        with usable(self._directory):
+            (state,) = self._sqlite.execute("PRAGMA user_version").fetchone()
+            if state == _SCRUBBED:
+                return
+            self._store.scrub()
+            with self._sqlite:
+                self._sqlite.execute(lexical.SCRUB)
+            overwrite(self._sqlite)
+            with self._sqlite:
+                self._sqlite.execute(f"PRAGMA user_version = {_SCRUBBED}")
 
     def _document(self, document_id: str) -> Document:
         found = self._select("id = ?", document_id)

@@ -13,13 +13,14 @@ from edge.config import EdgeSettings
 from edge.embedder import Embedder
 from edge.engine import Engine
 from edge.holdings import Library
-from edge.ingest.identity import kept
+from edge.ingest.identity import deleted, kept, kept_id
 from edge.ingest.ingester import Ingester, Progress
 from edge.ingest.watcher import Watcher
 from edge.reader import Reader
 from edge.retriever import Retriever, embed_whole
 from edgewise.errors import InvalidInput
 from edgewise.types import (
+    CLOUD_INFO,
     Chunk,
     Completion,
     CostBasis,
@@ -119,9 +120,18 @@ class EdgeNode:
         """What became of a file; a bad one is FAILED with a reason. `progress` is told what is INGESTING."""
         return await self._ingester.ingest(upload, progress)
 
-    async def keep(self, passages: tuple[Passage, ...]) -> None:
+    async def keep(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> None:
         for passage in passages:
-            await self.ingest(kept(passage))
+            await self.ingest(kept(passage, collection))
+
+    async def drop(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> int:
+        """Delete what `keep` made of these; how many there were."""
+        return await deleted(self.delete_document, (kept_id(passage, collection) for passage in passages))
+
+    async def scrub(self) -> None:
+        """Overwrite on disk what was deleted, and drop what is kept of earlier prompts."""
+        await self._library.scrub()
+        await self._engine.forget()
 
     async def documents(self, collection: str = "") -> tuple[Document, ...]:
         """All documents, or those of one collection."""

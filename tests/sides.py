@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from edgewise.errors import EdgewiseError
 from edgewise.types import (
+    CLOUD_INFO,
     Author,
     Chunk,
     Completion,
@@ -190,7 +191,7 @@ class FakeEdge(_Fake):
             ),
         )
 
-    async def keep(self, passages: tuple[Passage, ...]) -> None:
+    async def keep(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> None:
         if self.down:
             raise self.down
         self.kept += passages

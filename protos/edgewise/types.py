@@ -16,6 +16,8 @@ from edgewise.experiments import ArmFigures as ArmFigures
 from edgewise.experiments import Experiment as Experiment
 from edgewise.experiments import ExperimentStatus as ExperimentStatus
 from edgewise.experiments import Skipped as Skipped
+from edgewise.forgetting import Forgotten as Forgotten
+from edgewise.forgetting import Unwanted as Unwanted
 from edgewise.knowledge import CLOUD_INFO as CLOUD_INFO
 from edgewise.knowledge import Author as Author
 from edgewise.knowledge import CostBasis as CostBasis
@@ -29,6 +31,7 @@ from edgewise.knowledge import Quote as Quote
 from edgewise.knowledge import Reading as Reading
 from edgewise.knowledge import Span as Span
 from edgewise.knowledge import Upload as Upload
+from edgewise.knowledge import cloud_info as cloud_info
 from edgewise.texts import Message as Message
 from edgewise.texts import Privacy as Privacy
 from edgewise.texts import Prompt as Prompt
