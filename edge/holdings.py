@@ -15,7 +15,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -24,6 +23,8 @@ from edge import lexical
 from edge.config import StoreName
 from edge.index import Index
 from edge.ownership import owned
+from edge.scope import Match as Match
+from edge.scope import Scope as Scope
 from edge.store import Store, Stored, Vectors, open_store, overwrite, passage_id, place_of, usable
 from edgewise.errors import EdgeUnavailable, NotFound, NotReady
 from edgewise.types import Document, Passage, Text
@@ -51,26 +52,6 @@ _PAGE = 500
 _ARRIVES_WITHIN = timedelta(days=30)
 _SCRUBBED = 1
 """The `user_version` of a library that holds no byte of what was deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a search is narrowed to: documents of these collections, and this source or what lies under it."""
-
-    collections: tuple[str, ...] = ()
-    source: str = ""
-
-    @property
-    def is_all(self) -> bool:
-        return not self.collections and not self.source
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A passage by its number, and how well it matches: a cosine or a BM25."""
-
-    number: int
-    score: float
 
 
 class Library:

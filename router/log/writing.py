@@ -8,6 +8,7 @@ import sqlalchemy as sql
 
 from router.log.backlog import Line
 from router.log.egress import Kept, grade_without_content, released
+from router.log.reading import unknown
 from router.log.tables import call_rows, calls, grade_row, grades, record_row, records
 
 # Made once: SQLAlchemy takes as long to make one as to run it.
@@ -22,10 +23,12 @@ def put(connection: sql.Connection, line: Line, *, elsewhere: bool) -> None:
         if kept.calls:
             connection.execute(_ADD_CALLS, call_rows(kept.record.record_id, kept.calls))
     elif line.grade is not None:
-        has_content = sql.select(records.c.has_content).where(records.c.record_id == line.grade.record_id)
-        kept_grade = (
-            line.grade if not elsewhere or connection.scalar(has_content) else grade_without_content(line.grade)
+        has_content = connection.scalar(
+            sql.select(records.c.has_content).where(records.c.record_id == line.grade.record_id)
         )
+        if has_content is None:  # it was forgotten a moment ago
+            raise unknown(line.grade.record_id)
+        kept_grade = line.grade if not elsewhere or has_content else grade_without_content(line.grade)
         connection.execute(_ADD_GRADE, grade_row(kept_grade, line.grade_id))
 
 
