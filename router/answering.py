@@ -31,6 +31,9 @@ from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
 from router.modes import MODES, edge_only, parse
 from router.observer import Observers
 from router.privacy import Gated, Policy
+from router.purse import Purse
+from router.reach import info_of
+from router.running import Floor, Running
 
 log = logging.getLogger(__name__)
 
@@ -42,13 +45,14 @@ class Origin:
     """Who asks, and for what. An `isolated` question reuses nothing of another one, so that they can be compared.
 
     Those of a comparison that are not isolated (its warm pass) reuse what was asked in the same mode, and only that.
-    `seat` is the part of a question in an experiment.
+    `seat` is the part of a question in an experiment; `purse` is what pays for it, if it is not the owner's money.
     """
 
     app: str = ""
     question_id: str = ""
     isolated: bool = False
     seat: Seat = NO_SEAT
+    purse: Purse | None = None
 
     @property
     def is_compared(self) -> bool:
@@ -93,13 +97,15 @@ class Answering:
     alone: Callable[[], bool]
     clock: Clock
     wall: Callable[[], datetime]
+    floor: Floor = field(default_factory=Floor)
     _embedder: str | None = None
     _writing: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def events(self, question: Question, origin: Origin) -> AsyncGenerator[Event]:
         """Of one answer; closing it cancels the answer, which is recorded as cancelled."""
         send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
-        with send, receive:
+        one = Running(origin.app, question.conversation_id, question.user_id, origin.seat.shadow_of)
+        with self.floor.taken(one), send, receive:
             job = asyncio.create_task(self._answer(question, origin, send))
             try:
                 async for event in receive:
@@ -125,7 +131,7 @@ class Answering:
             priority="batch" if origin.is_shadow else "interactive",
             response_schema=question.response_schema,
         )
-        cloud = Metered("cloud", Budgeted(Gated(self.cloud, self.policy), question.max_cost_usd), ledger)
+        cloud = Metered("cloud", Budgeted(Gated(self.cloud, self.policy), question.max_cost_usd, ledger), ledger)
         edge = MeteredEdge(self.edge, ledger)
         return Desk(
             edge=Writer("edge", edge, emit, keys, held=question.hold),
@@ -133,7 +139,8 @@ class Answering:
             local=edge,
             cache_key=keys.cache_key,
             emit=emit,
-            keep=(lambda _: None) if origin.isolated or origin.is_shadow else self._remember,
+            keep=(lambda _: None) if origin.isolated or origin.is_shadow else partial(self._remember, origin.app),
+            info=info_of(origin.app),
             arbiter=self.arbiter,
             embedder=self._embedder_hash,
             settings=self.settings,
@@ -163,7 +170,7 @@ class Answering:
         with send:
             try:
                 async with asyncio.timeout(question.max_latency_s):
-                    outcome = await self._outcome(question, request)
+                    outcome = await self._outcome(await self._afforded(question, origin), request)
                 for event in fold.held(outcome):
                     await send.send(event)
             except asyncio.CancelledError:
@@ -174,6 +181,8 @@ class Answering:
                 raise failure from error
             finally:
                 record = fold.record(start, question, outcome if failure is None else None, failure)
+                if origin.purse is not None:
+                    origin.purse.settle(ledger.owed_usd if record.cost_usd is None else record.cost_usd)
                 await self._keep(record, ledger)
                 self.observers.observe(record, tuple(ledger.calls))
                 self.experiments.answered(record)
@@ -188,7 +197,7 @@ class Answering:
         """Once an answer is complete, an experiment may want its question answered in another mode as well."""
 
         async def ask(question: Question, seat: Seat) -> None:
-            async with aclosing(self.events(question, replace(origin, seat=seat))) as events:
+            async with aclosing(self.events(question, replace(origin, seat=seat, purse=None))) as events:
                 async for _ in events:
                     pass
 
@@ -201,6 +210,12 @@ class Answering:
             cloud=partial(status_of, self.cloud),
             ask=ask,
         )
+
+    async def _afforded(self, question: Question, origin: Origin) -> Question:
+        """With what its app may still spend as its limit."""
+        if origin.purse is None:
+            return question
+        return await origin.purse.limited(question, partial(status_of, self.cloud), self.settings.max_tokens)
 
     async def _outcome(self, question: Question, request: Request) -> Outcome:
         mode, options = parse(question.mode)
@@ -251,12 +266,12 @@ class Answering:
         """Writes the record to the end, even if the caller leaves meanwhile."""
         await asyncio.shield(self._in_the_background(self.records.write(record, tuple(ledger.calls))))
 
-    def _remember(self, passages: tuple[Passage, ...]) -> None:
-        self._in_the_background(self._kept_on_the_edge(passages))
+    def _remember(self, app: str, passages: tuple[Passage, ...]) -> None:
+        self._in_the_background(self._kept_on_the_edge(passages, info_of(app)))
 
-    async def _kept_on_the_edge(self, passages: tuple[Passage, ...]) -> None:
+    async def _kept_on_the_edge(self, passages: tuple[Passage, ...], collection: str) -> None:
         try:
-            await self.edge.keep(passages)
+            await self.edge.keep(passages, collection)
         except EdgewiseError as error:
             log.warning("what the cloud informed of was not kept: %s", error.message)
 

@@ -59,11 +59,11 @@ class _Before:
     seconds: float | None
 
 
-async def explained(question: Question, desk: Desk, policy: Policy, log: Log, cloud: SideStatus) -> Explanation:
-    """`desk` has a cloud that is `Unasked`, of the status `cloud`."""
+async def explained(question: Question, desk: Desk, policy: Policy, log: Log, cloud: SideStatus, app: str = "") -> Explanation:
+    """`desk` has a cloud that is `Unasked`, of the status `cloud`; the answers before are those of `app`."""
     mode, _ = parse(question.mode)
     foreseen = await MODES[mode].foresee(question, desk)
-    before = await _before(log, question.mode, foreseen.author)
+    before = await _before(log, question.mode, foreseen.author, app)
     held = policy.held_because(question_text(question))
     if not cloud.ready:
         held = held or f"there is no cloud to send it to: {cloud.reason or 'it is not ready'}"
@@ -86,9 +86,9 @@ async def explained(question: Question, desk: Desk, policy: Policy, log: Log, cl
     )
 
 
-async def _before(log: Log, mode: str, author: Author | None) -> _Before:
+async def _before(log: Log, mode: str, author: Author | None, app: str) -> _Before:
     records = [
-        one for one in await log.newest(limit=_BEFORE, mode=mode)
+        one for one in await log.newest(limit=_BEFORE, mode=mode, app=app)
         if not one.error and author in {None, one.author}
     ]  # fmt: skip
     costs = [one.cost_usd for one in records if one.cost_usd is not None]

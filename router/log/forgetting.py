@@ -20,7 +20,7 @@ _SOME = 500
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """Ids of records: those that go, and the later turns that repeat some of them.
+    """Ids of records: those that go, and the later turns that repeat some of them; `talks` are their conversations.
 
     `looked_up` is what the cloud informed of because of them, by app; in `blind` are the apps of records whose words are
     kept elsewhere, or nowhere, so that this cannot be told. `graded` says whether somebody may have learned from them.
@@ -28,6 +28,7 @@ class Doomed:
 
     ids: frozenset[str]
     later: frozenset[str]
+    talks: frozenset[tuple[str, str]]
     looked_up: dict[str, tuple[Passage, ...]]
     blind: frozenset[str]
     graded: bool
@@ -49,7 +50,9 @@ class Forgetting:
         found |= {line.record.record_id for line in (*waiting, *aside) if _fits(line, unwanted, before) and line.record}
         found |= set(self._database.run(partial(_shadows, ids=found)))
         found |= {one.record_id for one in _records(waiting) if one.shadow_of in found}
-        later = set(self._database.run(partial(_later, ids=found)))
+        talks, turns = self._database.run(partial(_later, ids=found))
+        later = set(turns)
+        talks |= {(one.app, one.conversation_id) for one in _records(waiting) if one.record_id in found}
         later |= _later_waiting(_records(waiting), found, later)
         looked_up: dict[str, list[Passage]] = {}
         blind: set[str] = set()
@@ -63,7 +66,8 @@ class Forgetting:
         graded = self._database.run(partial(_is_any_graded, ids=found))
         graded = graded or any(line.grade.record_id in found for line in self._queue.lines() if line.grade)
         told = {app: tuple(passages) for app, passages in looked_up.items() if passages}
-        return Doomed(frozenset(found), frozenset(later), told, frozenset(blind), graded)
+        talks = {(app, conversation) for app, conversation in talks if conversation}
+        return Doomed(frozenset(found), frozenset(later), frozenset(talks), told, frozenset(blind), graded)
 
     def erase(self, doomed: Doomed) -> None:
         """Each record goes whole. Of what waits nothing is written meanwhile: that is done on this thread, too."""
@@ -115,8 +119,8 @@ def _shadows(connection: sql.Connection, ids: Iterable[str]) -> list[str]:
     return found
 
 
-def _later(connection: sql.Connection, ids: set[str]) -> list[str]:
-    """Turns after the first of these in its conversation, and their shadows."""
+def _later(connection: sql.Connection, ids: set[str]) -> tuple[set[tuple[str, str]], list[str]]:
+    """The conversations of these; the turns after the first of them in each, and the shadows of those."""
     first: dict[tuple[str, str], int] = {}
     for some in _batches(ids):
         query = sql.select(records.c.app, records.c.conversation_id, records.c.seq)
@@ -128,7 +132,7 @@ def _later(connection: sql.Connection, ids: set[str]) -> list[str]:
     for (app, conversation), seq in first.items():
         of_it = (records.c.app == app, records.c.conversation_id == conversation, records.c.seq > seq)
         turns += connection.execute(sql.select(records.c.record_id).where(*of_it)).scalars()
-    return [one for one in (*turns, *_shadows(connection, turns)) if one not in ids]
+    return set(first), [one for one in (*turns, *_shadows(connection, turns)) if one not in ids]
 
 
 def _later_waiting(waiting: Sequence[Record], ids: set[str], later: set[str]) -> set[str]:
