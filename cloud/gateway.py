@@ -10,6 +10,7 @@ from typing import Self
 from cloud.backends import Backend
 from cloud.config import CloudSettings
 from cloud.info.fetch import CloudInfo
+from cloud.terms import OWNER, Terms
 from edgewise.errors import NotReady
 from edgewise.rpc import Admission
 from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
@@ -18,11 +19,14 @@ from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, 
 class CloudGateway:
     """A Cloud: `open` makes one, `close` frees it. One call more than the limit gets Overloaded."""
 
-    def __init__(self, backend: Backend, info: CloudInfo, limit: int, resources: AsyncExitStack) -> None:
+    def __init__(
+        self, backend: Backend, info: CloudInfo, admission: Admission, resources: AsyncExitStack, terms: Terms = OWNER
+    ) -> None:
         self._backend = backend
         self._info = info
-        self._admission = Admission(limit)
+        self._admission = admission
         self._resources = resources
+        self._terms = terms
 
     @classmethod
     async def open(cls, settings: CloudSettings, data_dir: Path) -> Self:
@@ -32,7 +36,10 @@ class CloudGateway:
             resources.push_async_callback(backend.close)
             info = await CloudInfo.open(settings, data_dir / "cloud", backend)
             resources.push_async_callback(info.close)
-            return cls(backend, info, settings.max_concurrent, resources.pop_all())
+            return cls(backend, info, Admission(settings.max_concurrent), resources.pop_all())
+
+    def under(self, terms: Terms) -> Self:
+        return type(self)(self._backend, self._info, self._admission, self._resources, terms)
 
     async def generate(self, prompt: Released[Prompt], options: Options) -> AsyncGenerator[Chunk | Completion]:
         with self._admission:
@@ -47,6 +54,9 @@ class CloudGateway:
     async def status(self) -> SideStatus:
         status = await self._backend.status()
         return status.model_copy(update={**self._info.counts, "usd_per_fetch": self._info.most_usd(status)})
+
+    async def forget_answers(self) -> int:
+        return 0
 
     async def close(self) -> None:
         await self._resources.aclose()

@@ -41,6 +41,7 @@ from edgewise.texts import Turn as Turn
 from edgewise.texts import Value as Value
 
 FinishReason = Literal["stop", "length"]
+Via = Literal["", "fallback", "cache", "repeated"]
 
 
 # --- generating -------------------------------------------------------------------------------------------------------
@@ -126,7 +127,9 @@ class Chunk(Value):
 class Completion(Value):
     """The end of a generation. `flops` is 2 x parameters x tokens, None where the parameter count is unknown.
 
-    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text.
+    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text. `via` says how
+    the answer came about where nobody asked the side's first upstream for it: by a `fallback`, out of the `cache`, which
+    costs nothing, or `repeated` for an idempotency key, with the cost that it had when it was given first.
     """
 
     finish_reason: FinishReason
@@ -139,6 +142,7 @@ class Completion(Value):
     flops: float | None = None
     adapter: str = ""
     prompt_surprisal: float | None = None
+    via: Via = ""
 
 
 class Scores(Value):

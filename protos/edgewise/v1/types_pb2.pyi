@@ -141,7 +141,7 @@ class Chunk(_message.Message):
     def __init__(self, text: _Optional[str] = ..., logprobs: _Optional[_Iterable[float]] = ..., entropies: _Optional[_Iterable[float]] = ..., margins: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Completion(_message.Message):
-    __slots__ = ("finish_reason", "tokens", "timings", "model", "model_hash", "cost_usd", "cost_basis", "flops", "adapter", "prompt_surprisal")
+    __slots__ = ("finish_reason", "tokens", "timings", "model", "model_hash", "cost_usd", "cost_basis", "flops", "adapter", "prompt_surprisal", "via")
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +152,7 @@ class Completion(_message.Message):
     FLOPS_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
     PROMPT_SURPRISAL_FIELD_NUMBER: _ClassVar[int]
+    VIA_FIELD_NUMBER: _ClassVar[int]
     finish_reason: str
     tokens: Tokens
     timings: Timings
@@ -162,7 +163,8 @@ class Completion(_message.Message):
     flops: float
     adapter: str
     prompt_surprisal: float
-    def __init__(self, finish_reason: _Optional[str] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., flops: _Optional[float] = ..., adapter: _Optional[str] = ..., prompt_surprisal: _Optional[float] = ...) -> None: ...
+    via: str
+    def __init__(self, finish_reason: _Optional[str] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., flops: _Optional[float] = ..., adapter: _Optional[str] = ..., prompt_surprisal: _Optional[float] = ..., via: _Optional[str] = ...) -> None: ...
 
 class Scores(_message.Message):
     __slots__ = ("logprobs", "tokens", "flops")
