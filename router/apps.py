@@ -76,7 +76,7 @@ def checked(account: Account) -> Account:
     for collection in account.allowed or ():
         if not collection.strip() or collection.startswith(CLOUD_INFO):
             raise InvalidInput(
-                f"`{collection[:80]}` cannot be a collection of an app: what begins with {CLOUD_INFO} is what the cloud "
-                "informed of, for the owner or for each app apart; name another one"
+                f"`{collection[:80]}` cannot be a collection of an app: what begins with {CLOUD_INFO} holds what the "
+                "cloud informed of, for the owner or for each app apart; name another one"
             )
     return account

@@ -1,7 +1,8 @@
 """EdgeService for those who call the daemon: the owner has all of it, an app what touches nobody else's.
 
 An app asks through `RouterService.Ask`, which keeps a record and the app's budget, so it does not get the bare model
-(Generate, Score), nor what changes the device for everybody (LoadAdapter, Scrub). What is not named here is the owner's.
+(Generate, Score), nor what changes the device for everybody (LoadAdapter, Scrub). What is not named here is the
+owner's.
 """
 
 from __future__ import annotations

@@ -59,7 +59,9 @@ class _Before:
     seconds: float | None
 
 
-async def explained(question: Question, desk: Desk, policy: Policy, log: Log, cloud: SideStatus, app: str = "") -> Explanation:
+async def explained(
+    question: Question, desk: Desk, policy: Policy, log: Log, cloud: SideStatus, *, app: str = ""
+) -> Explanation:
     """`desk` has a cloud that is `Unasked`, of the status `cloud`; the answers before are those of `app`."""
     mode, _ = parse(question.mode)
     foreseen = await MODES[mode].foresee(question, desk)

@@ -158,7 +158,7 @@ class Router:
             cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True),
             settings=self._settings.model_copy(update={"rewrite": "off"}),
         )
-        return await explained(question, dry, answering.policy, self._log, cloud, origin.app)
+        return await explained(question, dry, answering.policy, self._log, cloud, app=origin.app)
 
     @property
     def policy_version(self) -> str:

@@ -16,14 +16,16 @@ from cloud.config import CloudSettings
 from edge.client import EdgeClient
 from edge.config import EdgeSettings
 from edgewise import settings
-from edgewise.errors import CloudUnavailable, EdgeUnavailable, NotReady
+from edgewise.errors import CloudUnavailable, EdgeUnavailable, EdgewiseError, NotReady
 from edgewise.place import read_secret
 from edgewise.types import Author, SideStatus
+from router.apps import Apps
 from router.arbiter.arbiter import ARBITER, Arbiter, Models
 from router.child import Child
 from router.compare.judge import Judge
 from router.config import PrivacySettings, RouterSettings
 from router.experiments.live import Experiments
+from router.forgetting import Forgetting
 from router.log import Keep, Log, Place, place_in
 from router.metrics import DROPPED, EDGE_RESTARTS, SENT, Metrics
 from router.privacy import Gated, Policy
@@ -69,6 +71,8 @@ class Stack:
     edge_ready: Ready
     policy: Policy
     records: Place
+    log: Log
+    settings: Settings
     telemetry: Telemetry | None = None
 
     def judge(self, author: Author) -> Judge:
@@ -133,7 +137,39 @@ async def open_stack(
         )
         stack.push_async_callback(router.close)
         _watch(router.metrics, edge_child, telemetry)
-        yield Stack(router, edge, cloud, ready, policy, records.place, telemetry)
+        yield Stack(router, edge, cloud, ready, policy, records.place, records, chosen, telemetry)
+
+
+def forgetting_of(stack: Stack, apps: Apps, data_dir: Path) -> Forgetting:
+    """What forgets, and says what of this installation it cannot reach."""
+    remarks = []
+    if stack.settings.telemetry.otlp_endpoint:
+        remarks.append(f"what telemetry has sent stays at {stack.settings.telemetry.otlp_endpoint}")
+    if stack.records.file is None:
+        remarks.append(f"{stack.records.name} was asked to delete; its own journals and backups are its operator's")
+
+    async def answers() -> str:
+        """Of the gateway's cache. What a provider keeps is its own affair."""
+        forget: Callable[[], Awaitable[int]] | None = getattr(stack.cloud, "forget_answers", None)
+        if forget is None:
+            return ""
+        try:
+            await forget()
+        except EdgewiseError as error:
+            return f"answers that the cloud gateway has cached may stay: {error.message}"
+        return ""
+
+    return Forgetting(
+        stack.log,
+        stack.edge,
+        stack.router.floor,
+        stack.router.settled,
+        stack.edge_ready,
+        apps,
+        data_dir,
+        answers=answers,
+        remarks=tuple(remarks),
+    )
 
 
 def _telemetry(chosen: TelemetrySettings) -> Telemetry | None:

@@ -22,8 +22,9 @@ _SOME = 500
 class Doomed:
     """Ids of records: those that go, and the later turns that repeat some of them; `talks` are their conversations.
 
-    `looked_up` is what the cloud informed of because of them, by app; in `blind` are the apps of records whose words are
-    kept elsewhere, or nowhere, so that this cannot be told. `graded` says whether somebody may have learned from them.
+    `looked_up` is what the cloud informed of because of them, by app; in `blind` are the apps of records whose words
+    are kept elsewhere, or nowhere, so that this cannot be told. `graded` says whether somebody may have learned from
+    them.
     """
 
     ids: frozenset[str]
