@@ -103,19 +103,20 @@ class Answering:
 
     async def events(self, question: Question, origin: Origin) -> AsyncGenerator[Event]:
         """Of one answer; closing it cancels the answer, which is recorded as cancelled."""
-        send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
         one = Running(origin.app, question.conversation_id, question.user_id, origin.seat.shadow_of)
-        with self.floor.taken(one), send, receive:
-            job = asyncio.create_task(self._answer(question, origin, send))
-            try:
-                async for event in receive:
-                    yield event
-                await job
-            finally:
-                job.cancel()
-                await asyncio.wait({job})
-                # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
-                _ = job.cancelled() or job.exception()
+        with self.floor.taken(one):
+            send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
+            with send, receive:
+                job = asyncio.create_task(self._answer(question, origin, send))
+                try:
+                    async for event in receive:
+                        yield event
+                    await job
+                finally:
+                    job.cancel()
+                    await asyncio.wait({job})
+                    # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
+                    _ = job.cancelled() or job.exception()
 
     def request(self, origin: Origin, emit: Callable[[Event], Awaitable[None]], ledger: Ledger) -> Request:
         return Request(origin, self.wall(), ledger, emit)

@@ -65,22 +65,47 @@ class Forgetting:
         async with self._turn:
             await self.edge_ready()
             if wanted.document_id:
-                return await self._document(wanted, reach)
-            doomed = await self.log.doomed(wanted)
-            with self.floor.barred(_fits(wanted, doomed)):
-                await self.settled()
-                if reach.is_owner and _is_everything(wanted):
-                    with suppress(NotFound):
-                        await self.apps.revoke(wanted.app)
-                return await self._derived_and_records(wanted)
+                gone = await self._document(wanted.document_id, reach)
+            else:
+                gone = await self._matching(wanted, reach)
+            await self.log.scrub()
+            await self.edge.scrub()
+            told = await self.answers()
+        log.info("forgot records=%d redacted=%d documents=%d cloud_info=%d",
+                 gone.records, gone.redacted, gone.documents, gone.cloud_info)  # fmt: skip
+        remarks = (ELSEWHERE, *self.remarks, *gone.remarks, *([told] if told else []))
+        return gone.model_copy(update={"remarks": remarks})
 
-    async def _document(self, wanted: Unwanted, reach: Reach) -> Forgotten:
+    async def _document(self, document_id: str, reach: Reach) -> Forgotten:
         """Nobody finds it any more, those who may have found it finish, and then their records go."""
-        documents = await self._deleted(wanted.document_id, reach)
+        documents = await self._deleted(document_id, reach)
         await self.floor.cleared(_PATIENCE_S)
         await self.settled()
-        gone = await self._derived_and_records(wanted)
+        gone = await self._erased(await self.log.doomed(Unwanted(), (document_id,), reach.app))
         return gone.model_copy(update={"documents": documents, "remarks": (*gone.remarks, WATCHED)})
+
+    async def _matching(self, wanted: Unwanted, reach: Reach) -> Forgotten:
+        with self.floor.barred(_fits(wanted, await self.log.doomed(wanted))):
+            await self.settled()
+            if not _is_everything(wanted):
+                return await self._erased(await self.log.doomed(wanted))
+            if reach.is_owner:
+                with suppress(NotFound):
+                    await self.apps.revoke(wanted.app)
+            return await self._everything(wanted, reach)
+
+    async def _everything(self, wanted: Unwanted, reach: Reach) -> Forgotten:
+        """Of an app. Through its documents the records are found that cite them, so those go before."""
+        app = wanted.app
+        found = [one.id for one in await self.edge.documents(own_collection(app))]
+        gone = await self._erased(await self.log.doomed(wanted, found, reach.app))
+        documents = await self._emptied(own_collection(app))
+        info = await self._emptied(info_of(app))
+        await self.floor.cleared(_PATIENCE_S)
+        await self._erased(await self.log.doomed(Unwanted(), found, reach.app))
+        shared = f"what {app} put into collections that it shares stays: whose a document is, is not kept"
+        told = {"documents": documents, "cloud_info": gone.cloud_info + info, "remarks": (*gone.remarks, shared)}
+        return gone.model_copy(update=told)
 
     async def _deleted(self, document_id: str, reach: Reach) -> int:
         if not reach.is_owner:
@@ -92,33 +117,19 @@ class Forgetting:
             return 1
         return 0
 
-    async def _derived_and_records(self, wanted: Unwanted) -> Forgotten:
-        documents = info = 0
-        remarks = [ELSEWHERE, *self.remarks]
-        if _is_everything(wanted):
-            documents = await self._emptied(own_collection(wanted.app))
-            info = await self._emptied(info_of(wanted.app))
-            remarks.append(f"what {wanted.app} put into collections that it shares stays: its documents are not marked")
-        doomed = await self.log.doomed(wanted)
+    async def _erased(self, doomed: Doomed) -> Forgotten:
+        info = 0
         for app, passages in doomed.looked_up.items():
             info += await self.edge.drop(passages, info_of(app))
         for app in doomed.blind:
             info += await self._emptied(info_of(app))
-        if doomed.graded and await asyncio.to_thread(forget_learned, self.data_dir):
-            remarks.append(LEARNED)
+        had_learned = doomed.graded and await asyncio.to_thread(forget_learned, self.data_dir)
         await self.log.erase(doomed)
-        await self.log.scrub()
-        await self.edge.scrub()
-        if told := await self.answers():
-            remarks.append(told)
-        log.info("forgot records=%d redacted=%d documents=%d cloud_info=%d", len(doomed.ids), len(doomed.later),
-                 documents, info)  # fmt: skip
         return Forgotten(
             records=len(doomed.ids),
-            redacted=len(doomed.later),
-            documents=documents,
+            redacted=len(doomed.repeating),
             cloud_info=info,
-            remarks=tuple(remarks),
+            remarks=(LEARNED,) if had_learned else (),
         )
 
     async def _emptied(self, collection: str) -> int:
@@ -134,8 +145,7 @@ def _checked(unwanted: Unwanted, reach: Reach) -> Unwanted:
     """What is meant, within reach."""
     if not any(unwanted.model_dump().values()):
         raise InvalidInput("say what to forget: a record, a conversation, a document, an app, a user or a date")
-    others = unwanted.model_dump(exclude={"document_id", "app"})
-    if unwanted.document_id and any(others.values()):
+    if unwanted.document_id and any(unwanted.model_dump(exclude={"document_id"}).values()):
         raise InvalidInput("a document is forgotten by itself; leave the rest out")
     parse_moment(unwanted.before)
     if reach.is_owner:

@@ -22,7 +22,7 @@ class Unwanted(Value):
 
 
 class Forgotten(Value):
-    """What is gone, in numbers. `redacted` are later turns that repeated some of it, and do so no longer.
+    """What is gone, in numbers. `redacted` are records that repeated some of it, and do so no longer.
 
     `remarks` are what could not be reached, and what must be done by hand.
     """

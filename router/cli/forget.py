@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def forget(
     record_id: Annotated[str, typer.Argument(help="A record, as `log` shows it.")] = "",
     conversation: Annotated[str, typer.Option(help="All records of a conversation.")] = "",
-    document: Annotated[str, typer.Option(help="A document by its id, and the records that looked at it.")] = "",
+    document: Annotated[str, typer.Option(help="A document by its id, and the records that cite it.")] = "",
     app: Annotated[
         str, typer.Option(help="Of this app only; without anything else everything of it, its token too.")
     ] = "",
@@ -31,7 +31,7 @@ def forget(
     """Take out what fits all that is given, and what was derived from it, so that no byte of it is left in the files.
 
     That is records with their calls, grades and shadow answers; what later turns repeat of them; documents with their
-    passages and vectors; what was kept of the cloud's information for them; caches of prompts and answers; what was
+    passages and vectors, and what was looked up in them; what was kept of the cloud's information for them; caches of prompts and answers; what was
     learned from them. It may take a minute, and is finished by doing it again if it was broken off.
     """
     from edgewise.types import Unwanted
@@ -67,7 +67,7 @@ def in_words(gone: Forgotten) -> str:
     )
     told = [f"{count:,} {_plural(name, count)}" for count, name in counts if count]
     if gone.redacted:
-        told.append(f"what {gone.redacted:,} later {_plural('turn', gone.redacted)} repeated")
+        told.append(f"what {gone.redacted:,} other {_plural('record', gone.redacted)} repeated")
     return f"forgotten: {', '.join(told)}" if told else "nothing of it is here any more"
 
 

@@ -1,8 +1,8 @@
-"""What is forgotten of the log: records whole, with what later turns of their conversations repeat of them."""
+"""What is forgotten of the log: records whole, and what other records repeat of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,7 +20,8 @@ _SOME = 500
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """Ids of records: those that go, and the later turns that repeat some of them; `talks` are their conversations.
+    """Ids of records: those that go, and those that only repeat some of it (later turns, and what looked at a document)
+    and stay without that. `talks` are the conversations of the former.
 
     `looked_up` is what the cloud informed of because of them, by app; in `blind` are the apps of records whose words
     are kept elsewhere, or nowhere, so that this cannot be told. `graded` says whether somebody may have learned from
@@ -28,7 +29,7 @@ class Doomed:
     """
 
     ids: frozenset[str]
-    later: frozenset[str]
+    repeating: frozenset[str]
     talks: frozenset[tuple[str, str]]
     looked_up: dict[str, tuple[Passage, ...]]
     blind: frozenset[str]
@@ -42,38 +43,55 @@ class Forgetting:
         self._database = database
         self._queue = queue
 
-    def doomed(self, unwanted: Unwanted) -> Doomed:
-        """What would go; nothing is changed."""
+    def doomed(self, unwanted: Unwanted, documents: Collection[str], within: str) -> Doomed:
+        """What would go, with what cites or has looked at these documents; nothing is changed.
+
+        `within` is the app that may have nothing of others changed; empty for the owner.
+        """
         waiting = [line for line in self._queue.lines() if line.record is not None]
+        aside = self._queue.lines_set_aside()
         before = parse_moment(unwanted.before)
         found = set(self._database.run(partial(_matching, unwanted=unwanted, before=before)))
-        aside = self._queue.lines_set_aside()
-        found |= {line.record.record_id for line in (*waiting, *aside) if _fits(line, unwanted, before) and line.record}
+        found |= {
+            line.record.record_id for line in (*waiting, *aside) if line.record and _fits(line.record, unwanted, before)
+        }
+        found |= set(self._database.run(partial(_citing, documents=documents, within=within)))
+        found |= {
+            line.record.record_id
+            for line in (*waiting, *aside)
+            if line.record and _cites(line.record, documents, within)
+        }
         found |= set(self._database.run(partial(_shadows, ids=found)))
         found |= {one.record_id for one in _records(waiting) if one.shadow_of in found}
         talks, turns = self._database.run(partial(_later, ids=found))
-        later = set(turns)
-        talks |= {(one.app, one.conversation_id) for one in _records(waiting) if one.record_id in found}
-        later |= _later_waiting(_records(waiting), found, later)
-        looked_up: dict[str, list[Passage]] = {}
+        repeating = {*turns, *_later_waiting(_records(waiting), found, turns, talks)}
+        repeating |= set(self._database.run(partial(_looking, documents=documents, within=within)))
+        repeating |= {line.record.record_id for line in waiting if line.record and _looks(line, documents, within)}
+        looked_up, blind = self._informed(found, waiting)
+        graded = self._database.run(partial(_is_any_graded, ids=found))
+        graded = graded or any(line.grade.record_id in found for line in self._queue.lines() if line.grade)
+        talks = {(app, conversation) for app, conversation in talks if conversation}
+        return Doomed(frozenset(found), frozenset(repeating - found), frozenset(talks), looked_up, blind, graded)
+
+    def _informed(
+        self, ids: Collection[str], waiting: Sequence[Line]
+    ) -> tuple[dict[str, tuple[Passage, ...]], frozenset[str]]:
+        """What the cloud informed of for some records, by app; and the apps where that cannot be told."""
+        told: dict[str, list[Passage]] = {}
         blind: set[str] = set()
-        for record, made in self._with_calls(found, waiting):
+        for record, made in self._with_calls(ids, waiting):
             if record.cloud_calls and not made:
                 blind.add(record.app)
             try:
-                looked_up.setdefault(record.app, []).extend(_informed(made))
+                told.setdefault(record.app, []).extend(_passages_of(made))
             except ValueError:
                 blind.add(record.app)
-        graded = self._database.run(partial(_is_any_graded, ids=found))
-        graded = graded or any(line.grade.record_id in found for line in self._queue.lines() if line.grade)
-        told = {app: tuple(passages) for app, passages in looked_up.items() if passages}
-        talks = {(app, conversation) for app, conversation in talks if conversation}
-        return Doomed(frozenset(found), frozenset(later), frozenset(talks), told, frozenset(blind), graded)
+        return {app: tuple(passages) for app, passages in told.items() if passages}, frozenset(blind)
 
     def erase(self, doomed: Doomed) -> None:
         """Each record goes whole. Of what waits nothing is written meanwhile: that is done on this thread, too."""
-        self._queue.rewrite(lambda line: _without(line, doomed), doomed.ids | doomed.later)
-        for some in _batches(doomed.later):
+        self._queue.rewrite(lambda line: _without(line, doomed), doomed.ids | doomed.repeating)
+        for some in _batches(doomed.repeating):
             self._database.run(partial(_redact, ids=some))
         for some in _batches(doomed.ids):
             self._database.run(partial(_delete, ids=some))
@@ -87,30 +105,63 @@ class Forgetting:
                 yield line.record, list(line.calls)
 
 
+_SAME = ("record_id", "conversation_id", "app", "user_id")
+
+
 def _matching(connection: sql.Connection, unwanted: Unwanted, before: str) -> list[str]:
-    same = ("record_id", "conversation_id", "app", "user_id")
-    wanted = [records.c[name] == getattr(unwanted, name) for name in same if getattr(unwanted, name)]
+    """None, where nothing is said."""
+    wanted = [records.c[name] == getattr(unwanted, name) for name in _SAME if getattr(unwanted, name)]
     if before:
         wanted += [records.c.created_at != "", records.c.created_at < before]
-    if unwanted.document_id:
-        passage = f"{unwanted.document_id}:"
-        looked = sql.select(calls.c.record_id).where(calls.c.value.contains(passage, autoescape=True))
-        wanted.append(
-            sql.or_(records.c.value.contains(passage, autoescape=True), records.c.record_id.in_(looked))
-        )  # fmt: skip
-    return list(connection.execute(sql.select(records.c.record_id).where(*wanted)).scalars())
+    return list(connection.execute(sql.select(records.c.record_id).where(*wanted)).scalars()) if wanted else []
 
 
-def _fits(line: Line, unwanted: Unwanted, before: str) -> bool:
-    record = line.record
-    if record is None:
-        return False
-    same = ("record_id", "conversation_id", "app", "user_id")
+def _fits(record: Record, unwanted: Unwanted, before: str) -> bool:
+    said = [name for name in _SAME if getattr(unwanted, name)]
     return (
-        all(getattr(unwanted, name) in {"", getattr(record, name)} for name in same)
+        bool(said or before)
+        and all(getattr(unwanted, name) == getattr(record, name) for name in said)
         and (not before or "" < record.created_at < before)
-        and (not unwanted.document_id or f"{unwanted.document_id}:" in line.model_dump_json())
     )
+
+
+def _citing(connection: sql.Connection, documents: Collection[str], within: str) -> list[str]:
+    return _with(connection, sql.select(records.c.record_id), records.c.value, documents, within)
+
+
+def _looking(connection: sql.Connection, documents: Collection[str], within: str) -> list[str]:
+    """Those that only looked at them, and may stand on other ones, are here, too."""
+    joined = sql.select(calls.c.record_id).join(records, records.c.record_id == calls.c.record_id).distinct()
+    return _with(connection, joined, calls.c.value, documents, within)
+
+
+def _with(
+    connection: sql.Connection, query: sql.Select[str], text: sql.Column[str], documents: Collection[str], within: str
+) -> list[str]:
+    """The records in which the id of a passage of some documents stands."""
+    if within:
+        query = query.where(records.c.app == within)
+    found: list[str] = []
+    for some in _batches(documents, 100):
+        stands = sql.or_(*[text.contains(passage_of(one), autoescape=True) for one in some])
+        found += connection.execute(query.where(stands)).scalars()
+    return found
+
+
+def _cites(record: Record, documents: Collection[str], within: str) -> bool:
+    ids = tuple(map(passage_of, documents))
+    return within in {"", record.app} and any(one.id.startswith(ids) for one in record.citations)
+
+
+def _looks(line: Line, documents: Collection[str], within: str) -> bool:
+    if line.record is None or within not in {"", line.record.app}:
+        return False
+    return any(passage_of(one) in call.response for call in line.calls for one in documents)
+
+
+def passage_of(document_id: str) -> str:
+    """How the id of a passage of a document begins."""
+    return f"{document_id}:"
 
 
 def _shadows(connection: sql.Connection, ids: Iterable[str]) -> list[str]:
@@ -136,15 +187,16 @@ def _later(connection: sql.Connection, ids: set[str]) -> tuple[set[tuple[str, st
     return set(first), [one for one in (*turns, *_shadows(connection, turns)) if one not in ids]
 
 
-def _later_waiting(waiting: Sequence[Record], ids: set[str], later: set[str]) -> set[str]:
-    """What waits is later than what does not; among what waits, the file is in order."""
+def _later_waiting(
+    waiting: Sequence[Record], ids: set[str], later: Sequence[str], talks: set[tuple[str, str]]
+) -> set[str]:
+    """What waits is later than what does not; among what waits, the file is in order. Adds its conversations."""
     found: set[str] = set()
-    talks: set[tuple[str, str]] = set()
     for record in waiting:
         talk = (record.app, record.conversation_id)
         if record.record_id in ids:
             talks.add(talk)
-        elif (record.conversation_id and talk in talks) or record.shadow_of in found | later:
+        elif (record.conversation_id and talk in talks) or record.shadow_of in {*found, *later}:
             found.add(record.record_id)
     return found
 
@@ -162,7 +214,7 @@ def _asked_the_cloud(connection: sql.Connection, ids: Sequence[str]) -> list[tup
     return [(record, made.get(record.record_id, [])) for record in found if record.cloud_calls]
 
 
-def _informed(made: Sequence[SideCall]) -> Iterator[Passage]:
+def _passages_of(made: Sequence[SideCall]) -> Iterator[Passage]:
     """ValueError where the words were not kept."""
     for call in made:
         if call.side == "cloud" and call.kind == "retrieve" and not call.error:
@@ -190,7 +242,7 @@ def _delete(connection: sql.Connection, ids: Sequence[str]) -> None:
 
 
 def redacted(record: Record) -> Record:
-    """A later turn as it was asked and answered, without the earlier ones that its prompts and steps repeat."""
+    """A record as it was asked and answered, without what its prompts and steps repeat."""
     steps = tuple(step.model_copy(update={"detail": ""}) for step in record.steps)
     return record.model_copy(update={"steps": steps, "calls": ()})
 
@@ -199,7 +251,7 @@ def _without(line: Line, doomed: Doomed) -> Line | None:
     of = line.record or line.grade
     if of is None or of.record_id in doomed.ids:
         return None
-    if line.record is not None and line.record.record_id in doomed.later:
+    if line.record is not None and line.record.record_id in doomed.repeating:
         return line.model_copy(update={"record": redacted(line.record), "calls": ()})
     return line
 
@@ -208,7 +260,7 @@ def _records(lines: Sequence[Line]) -> list[Record]:
     return [line.record for line in lines if line.record is not None]
 
 
-def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
+def _batches(ids: Iterable[str], size: int = _SOME) -> Iterator[list[str]]:
     ordered = sorted(ids)
-    for start in range(0, len(ordered), _SOME):
-        yield ordered[start : start + _SOME]
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]

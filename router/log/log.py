@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -267,9 +267,9 @@ class Log:
 
     # --- forgetting ---------------------------------------------------------------------------------------------------
 
-    async def doomed(self, unwanted: Unwanted) -> Doomed:
-        """What would be forgotten."""
-        return await self._on_thread(partial(self._forgetting.doomed, unwanted))
+    async def doomed(self, unwanted: Unwanted, documents: Collection[str] = (), within: str = "") -> Doomed:
+        """What would be forgotten, with what stands on some documents; of an app only, if it is given."""
+        return await self._on_thread(partial(self._forgetting.doomed, unwanted, documents, within))
 
     async def erase(self, doomed: Doomed) -> None:
         """Forgets it, whether it is in the database or waits for it."""
