@@ -31,6 +31,10 @@ class Floor:
         self._barred: list[Fits] = []
         self._changed = asyncio.Event()
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._running
+
     @contextmanager
     def taken(self, one: Running) -> Iterator[None]:
         """Conflict while what is asked about is being forgotten."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from edge.config import EdgeSettings, StoreName
 from edge.node import EdgeNode
 from edgewise.types import Passage, Question, Unwanted
+from router.answering import Origin
 from router.apps import NO_APPS, Apps
 from router.config import RouterSettings
 from router.experiments.live import Experiments
@@ -56,8 +57,6 @@ class Device:
     forgetting: Forgetting
 
     async def ask(self, text: str, mode: str = "edge_only+rag", app: str = "", **given: object) -> Heard:
-        from router.answering import Origin
-
         question = Question.model_validate({"text": text, "mode": mode, **given})
         heard = Heard(tuple([event async for event in self.router.ask(question, Origin(app=app))]))
         await self.router.settled()
@@ -74,14 +73,17 @@ def about(word: str) -> Passage:
     return passage(f"The {word} tariff is four crowns a day.", score=0.9, origin="cloud")
 
 
+def recording(directory: Path) -> Path:
+    """Of an edge that is never asked to write."""
+    file = directory / "nothing.jsonl"
+    file.write_text(json.dumps({"prompt": "Who are you?", "answer": "A small model.", "logprobs": [-0.1] * 4}))
+    return file
+
+
 @asynccontextmanager
-async def device(
-    directory: Path, store: StoreName = "sqlite", *, apps: Apps = NO_APPS, waits: Iterable[str] = ()
-) -> AsyncIterator[Device]:
+async def device(directory: Path, store: StoreName = "sqlite", *, apps: Apps = NO_APPS) -> AsyncIterator[Device]:
     async with AsyncExitStack() as exits:
-        recording = directory / "nothing.jsonl"
-        recording.write_text(json.dumps({"prompt": "Who are you?", "answer": "A small model.", "logprobs": [-0.1] * 4}))
-        settings = EdgeSettings(engine="replay", replay_file=recording, store=store)
+        settings = EdgeSettings(engine="replay", replay_file=recording(directory), store=store)
         edge = await EdgeNode.open(settings, directory)
         exits.push_async_callback(edge.close)
         log = await Log.open(log_url(directory), backlog=directory / "backlog.jsonl", retry_s=600)

@@ -160,6 +160,7 @@ class FakeEdge(_Fake):
         super().__init__(*answers, passages=passages)
         self.tools = tuple(tools)
         self.kept: tuple[Passage, ...] = ()
+        self.kept_in: set[str] = set()
         self.reads = ""
 
     def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
@@ -195,6 +196,7 @@ class FakeEdge(_Fake):
         if self.down:
             raise self.down
         self.kept += passages
+        self.kept_in.add(collection)
 
     async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
         """Counts of three vowels, normalised."""

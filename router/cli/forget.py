@@ -31,8 +31,8 @@ def forget(
     """Take out what fits all that is given, and what was derived from it, so that no byte of it is left in the files.
 
     That is records with their calls, grades and shadow answers; what later turns repeat of them; documents with their
-    passages and vectors, and what was looked up in them; what was kept of the cloud's information for them; caches of prompts and answers; what was
-    learned from them. It may take a minute, and is finished by doing it again if it was broken off.
+    passages and vectors, and what was looked up in them; what was kept of the cloud's information; caches of prompts
+    and answers; what was learned from graded records. It may take a minute. If it is broken off, do it again.
     """
     from edgewise.types import Unwanted
 

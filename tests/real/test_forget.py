@@ -93,8 +93,9 @@ def test_an_app_forgets_what_is_its_own(tmp_path: Path) -> None:
     async def work(device: Device) -> None:
         await device.edge.ingest(upload(note("Kestrelmark"), "k.md", own_collection("camera")))
         mine = await device.ask(asked("Kestrelmark"), app="camera", conversation_id="c")
-        theirs = await device.ask(asked(SECRET), app="lamp", conversation_id="c")
-        owners = await device.ask(asked(SECRET), conversation_id="c", user_id="camera")
+        device_only = {"collections": ("default",)}
+        theirs = await device.ask(asked(SECRET), app="lamp", conversation_id="c", **device_only)
+        owners = await device.ask(asked(SECRET), conversation_id="c", user_id="camera", **device_only)
         foreign = (
             of(record_id=theirs.done.record_id), of(record_id=owners.done.record_id), of(user_id="camera"),
             of(document_id=await document_of(device, SECRET)), of(record_id="nobody's"),
@@ -111,6 +112,21 @@ def test_an_app_forgets_what_is_its_own(tmp_path: Path) -> None:
         assert (gone.records, gone.documents) == (1, 1)
         assert device.holding("Kestrelmark") == []
         assert len(await device.router.records()) == 2
+
+    tried(tmp_path, work)
+
+
+def test_everything_of_an_app_is_what_others_have_of_its_documents_too(tmp_path: Path) -> None:
+    async def work(device: Device) -> None:
+        await device.edge.ingest(upload(note("Kestrelmark"), "k.md", own_collection("camera")))
+        device.informs("Kestrelmark")
+        await device.ask(asked("Kestrelmark"), "cloud_info_edge_rag", app="camera")
+        cites, looks = [await device.ask(asked(word)) for word in ("Kestrelmark", SECRET)]
+        gone = await device.forgetting.forget(of(app="camera"), OWNERS)
+        assert (gone.records, gone.redacted, gone.documents, gone.cloud_info) == (2, 1, 1, 1)
+        assert device.holding("Kestrelmark") == []
+        assert [one.record_id for one in await device.router.records()] == [looks.done.record_id]
+        assert cites.done.record_id != looks.done.record_id
 
     tried(tmp_path, work)
 
