@@ -76,7 +76,7 @@ class Guard:
             return "pages of other sites may not use this daemon"
         if not is_open and headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
             return "pages of other sites may not use this daemon"
-        return "this daemon speaks no WebSocket" if "upgrade" in headers else ""
+        return "this daemon speaks no WebSocket" if "websocket" in headers.get("upgrade", "").lower() else ""
 
 
 def reach_of(scope: Scope) -> Reach:

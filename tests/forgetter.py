@@ -12,10 +12,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-import chromadb  # noqa: F401 - before the forks
-import chromadb.api.client  # noqa: F401
 import numpy as np
 
 from edge import holdings, store, store_sqlite
@@ -87,7 +86,7 @@ async def opened(directory: Path, kind: StoreName) -> AsyncIterator[tuple[Log, S
         await library.close()
 
 
-async def filled(directory: Path, kind: StoreName) -> None:
+async def _filled(directory: Path, kind: StoreName) -> None:
     """Two words: of each a document, a record that cites it and what the cloud informed of for it, and one talk."""
     async with opened(directory, kind) as (log, shelf, _):
         for word in (SECRET, OTHER):
@@ -149,6 +148,10 @@ OF_SQLITE = (
 )
 
 
+def fill(directory: Path, kind: StoreName) -> None:
+    asyncio.run(_filled(directory, kind))
+
+
 async def forgotten(directory: Path, kind: StoreName) -> None:
     """A record that is seen meanwhile has its calls."""
     async with opened(directory, kind) as (log, shelf, forgetting):
@@ -170,23 +173,24 @@ def in_a_child(work: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def run(directory: Path, kind: StoreName, arm: Callable[[], None] = lambda: None) -> None:
+    arm()
+    asyncio.run(forgotten(directory, kind))
+
+
 def main(place: Path) -> None:
     kinds: tuple[StoreName, ...] = ("sqlite", "chroma")
     for kind in kinds:
         source = place / kind
         source.mkdir()
-        assert in_a_child(lambda: asyncio.run(filled(source, kind))) == 0  # noqa: B023 - run at once
+        assert in_a_child(partial(fill, source, kind)) == 0
         for at, arm in OF_CHROMA if kind == "chroma" else STEPS + OF_SQLITE:
             directory = place / f"{kind}-{at.replace(' ', '-')}"
             shutil.copytree(source, directory)
 
-            def die() -> None:
-                arm()  # noqa: B023
-                asyncio.run(forgotten(directory, kind))  # noqa: B023
-
-            assert in_a_child(die) == -signal.SIGKILL, (kind, at, "was not killed")
+            assert in_a_child(partial(run, directory, kind, arm)) == -signal.SIGKILL, (kind, at, "was not killed")
             assert holding(directory, SECRET), (kind, at, "had nothing left to do")
-            assert in_a_child(lambda: asyncio.run(forgotten(directory, kind))) == 0, (kind, at)
+            assert in_a_child(partial(run, directory, kind)) == 0, (kind, at)
             assert holding(directory, SECRET) == [], (kind, at)
             assert holding(directory, OTHER), (kind, at)
             print(kind, at)

@@ -16,8 +16,8 @@ from starlette.routing import Route
 from edgewise.client import Client
 from edgewise.errors import Forbidden, InvalidInput, NotFound, OverBudget, Overloaded, Unauthenticated
 from edgewise.rpc import open_channel
-from edgewise.types import Done, Grade, Question, Unwanted
-from edgewise.v1 import edge_pb2, router_pb2
+from edgewise.types import Arm, Done, Experiment, Grade, Question, Unwanted
+from edgewise.v1 import edge_pb2
 from edgewise.wire import error_of, message_class
 from router.page import files
 from tests.apps import World, tried
@@ -59,8 +59,8 @@ async def outcome(address: str, method: Any, token: str) -> grpc.StatusCode:
         plain: Any = (lambda message: message.SerializeToString(), bytes)
         try:
             if method.client_streaming:
-                call = channel.stream_stream(path, *plain)(requests(), metadata=metadata)
-                _ = [reply async for reply in call]
+                both = channel.stream_stream(path, *plain)(requests(), metadata=metadata)
+                _ = [reply async for reply in both]
             elif method.server_streaming:
                 call = channel.unary_stream(path, *plain)(request, metadata=metadata)
                 _ = [reply async for reply in call]
@@ -94,7 +94,8 @@ def test_every_route_has_a_decision_and_keeps_it(tmp_path: Path) -> None:
         site: Any = world.app
         inner: Starlette = site._app
         routes = [route for route in inner.routes if isinstance(route, Route)]
-        assert {route.path for route in routes} == set(ROUTES) and len(routes) == len(inner.routes)
+        assert {route.path for route in routes} == set(ROUTES)
+        assert len(routes) == len(inner.routes)
         async with world.site("camera") as app, world.site("", {"authorization": "Bearer wrong"}) as stranger:
             for route in routes:
                 decided = ROUTES[route.path]
@@ -326,7 +327,8 @@ def test_an_app_spends_its_budget_and_then_the_edge_answers(tmp_path: Path) -> N
             assert any(one.cost_usd for one in done)
             assert done[-1].author == "edge"
             paid = sum(one.cost_usd or 0.0 for one in done)
-            assert await spent(world, "camera") == pytest.approx(paid) and paid <= 0.002
+            assert await spent(world, "camera") == pytest.approx(paid)
+            assert paid <= 0.002
             with pytest.raises(OverBudget):
                 await camera.answer(question("cloud_only"))
             assert (await lamp.answer(question("cloud_only"))).done.cost_usd
@@ -377,8 +379,6 @@ def test_a_call_without_a_bill_costs_its_app_no_more_than_its_worst_case(tmp_pat
 def test_what_is_owed_is_an_experiments_owners(tmp_path: Path) -> None:
     async def work(world: World) -> None:
         async with world.client() as owner, world.client("camera") as camera:
-            from edgewise.types import Arm, Experiment
-
             arms = (Arm(mode="edge_only", weight=1.0),)
             await owner.start_experiment(Experiment(name="trial", arms=arms, shadow="cloud_only", shadow_usd=1.0))
             mine = (await camera.answer(Question(text="When does the ferry sail?"))).done

@@ -93,9 +93,8 @@ def test_an_app_forgets_what_is_its_own(tmp_path: Path) -> None:
     async def work(device: Device) -> None:
         await device.edge.ingest(upload(note("Kestrelmark"), "k.md", own_collection("camera")))
         mine = await device.ask(asked("Kestrelmark"), app="camera", conversation_id="c")
-        device_only = {"collections": ("default",)}
-        theirs = await device.ask(asked(SECRET), app="lamp", conversation_id="c", **device_only)
-        owners = await device.ask(asked(SECRET), conversation_id="c", user_id="camera", **device_only)
+        theirs = await device.ask(asked(SECRET), app="lamp", conversation_id="c", collections=("default",))
+        owners = await device.ask(asked(SECRET), conversation_id="c", user_id="camera", collections=("default",))
         foreign = (
             of(record_id=theirs.done.record_id), of(record_id=owners.done.record_id), of(user_id="camera"),
             of(document_id=await document_of(device, SECRET)), of(record_id="nobody's"),
