@@ -41,7 +41,7 @@ class Engine(Generator[Prompt], Scorer, Protocol):
         ...
 
     async def forget(self) -> None:
-        """Drop what is kept of prompts that were answered, in memory and on disk."""
+        """Drop what is kept in memory of prompts that were answered."""
         ...
 
     async def close(self) -> None:

@@ -41,12 +41,21 @@ from edgewise.types import (
 
 log = logging.getLogger(__name__)
 
+_PREFIXES = "prefixes"
+"""Where evaluated prompts outlive the process, whichever engine has made them."""
+
 
 class EdgeNode:
     """`open` makes one, `close` frees it. It is a `ports.Edge`, and keeps documents."""
 
     def __init__(
-        self, engine: Engine, embedder: Embedder, library: Library, settings: EdgeSettings, opened: AsyncExitStack
+        self,
+        engine: Engine,
+        embedder: Embedder,
+        library: Library,
+        settings: EdgeSettings,
+        opened: AsyncExitStack,
+        prefixes: Path,
     ) -> None:
         self.max_document_bytes = settings.max_document_bytes
         self._engine = engine
@@ -58,6 +67,7 @@ class EdgeNode:
         self._retriever = Retriever(embedder, library)
         self.reader = Reader(embedder)
         self._opened = opened
+        self._prefixes = prefixes
 
     @classmethod
     async def open(cls, settings: EdgeSettings, data_dir: Path) -> EdgeNode:
@@ -73,7 +83,7 @@ class EdgeNode:
             except ExceptionGroup as failure:
                 raise failure.exceptions[0] from None
             embedder, library = knowledge.result()
-            node = cls(engine.result(), embedder, library, settings, opened.pop_all())
+            node = cls(engine.result(), embedder, library, settings, opened.pop_all(), data_dir / "edge" / _PREFIXES)
             node.watch(settings)
             return node
 
@@ -132,6 +142,7 @@ class EdgeNode:
         """Overwrite on disk what was deleted, and drop what is kept of earlier prompts."""
         await self._library.scrub()
         await self._engine.forget()
+        await asyncio.to_thread(_unlinked, self._prefixes)
 
     async def documents(self, collection: str = "") -> tuple[Document, ...]:
         """All documents, or those of one collection."""
@@ -179,6 +190,11 @@ class EdgeNode:
         return completion.model_copy(update={"cost_usd": cost_usd, "cost_basis": CostBasis.BILLED})
 
 
+def _unlinked(directory: Path) -> None:
+    for file in directory.glob("*.kv"):
+        file.unlink()
+
+
 def _tell(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         log.error("the watched folders are no longer followed", exc_info=error)
@@ -217,7 +233,7 @@ async def _open_engine(settings: EdgeSettings, directory: Path, opened: AsyncExi
             repack=settings.repack,
             gpu=Gpu(settings.gpu_layers, settings.devices),
             prefix_cache_mib=settings.prefix_cache_mib,
-            prefix_directory=directory / "prefixes",
+            prefix_directory=directory / _PREFIXES,
             adapter_directory=directory / "adapters",
         )
     opened.push_async_callback(engine.close)

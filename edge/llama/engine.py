@@ -206,7 +206,7 @@ class LlamaEngine:
         return tuple(await self._off_the_loop(partial(self._native.vocabulary.tokenize, text)))
 
     async def forget(self) -> None:
-        """Drop what is kept of prompts that were answered, in memory and on disk."""
+        """Drop what is kept in memory of prompts that were answered."""
         await asyncio.wrap_future(self._owner.call(lambda _, scheduler: scheduler.drop_prefixes()))
 
     async def load_adapter(self, name: str) -> str:

@@ -90,7 +90,6 @@ class Prefixes:
         self._slots = [Slot(sequence, np.empty(0, np.int32)) for sequence in range(sequences)]
         self._idle = list(self._slots)
         self._saved: list[Saved] = []
-        self._directory: Path | None = None
 
     @property
     def idle(self) -> int:
@@ -107,13 +106,11 @@ class Prefixes:
         self._idle = list(self._slots)
 
     def drop(self) -> None:
-        """What is kept of prompts that nobody is answering now: in idle sequences, saved, and in files."""
+        """What is kept of prompts that nobody is answering now: in idle sequences, and saved. Files are left alone."""
         self._saved.clear()
         for slot in self._idle:
             self._native.cut(slot.sequence, 0)
             slot.prompt, slot.length, slot.used = slot.prompt[:0], 0, 0.0
-        for file in self._directory.glob("*.kv") if self._directory else ():
-            file.unlink()
 
     def shared(self, prompt: Tokens, space: Space) -> int:
         """How many tokens of a prompt could be had now."""
@@ -179,7 +176,6 @@ class Prefixes:
 
     def read(self, directory: Path, fingerprint: str) -> None:
         """Take up what `write` left, unless it was made by another model or build."""
-        self._directory = directory
         for saved in _files(directory, fingerprint):
             self._saved.append(saved)
         self._shrink()

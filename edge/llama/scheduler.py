@@ -90,7 +90,7 @@ class Scheduler:
         self._send()
 
     def drop_prefixes(self) -> None:
-        """In memory and in files; a waiting prompt finds less than it was promised."""
+        """A waiting prompt finds less than it was promised."""
         self._prefixes.drop()
         for job in self._waiting:
             job.known = min(job.known, self._prefixes.shared(job.prompt, job.space))
