@@ -250,6 +250,5 @@ def _cloud_client(cloud: CloudSettings, sockets: Path, *, started: bool) -> Clou
     if started:
         return CloudClient(f"unix:{sockets / 'cloud.sock'}")
     if cloud.address:
-        token = read_secret(cloud.token_file, "cloud.token_file")
-        return CloudClient(cloud.address, token, connect_timeout_s=cloud.connect_timeout_s)
+        return CloudClient.to(cloud)
     return NoCloud()

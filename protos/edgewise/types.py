@@ -31,6 +31,7 @@ from edgewise.knowledge import Quote as Quote
 from edgewise.knowledge import Reading as Reading
 from edgewise.knowledge import Span as Span
 from edgewise.knowledge import Upload as Upload
+from edgewise.knowledge import Via as Via
 from edgewise.knowledge import cloud_info as cloud_info
 from edgewise.texts import Message as Message
 from edgewise.texts import Privacy as Privacy
@@ -41,7 +42,6 @@ from edgewise.texts import Turn as Turn
 from edgewise.texts import Value as Value
 
 FinishReason = Literal["stop", "length"]
-Via = Literal["", "fallback", "cache", "repeated"]
 
 
 # --- generating -------------------------------------------------------------------------------------------------------
@@ -127,9 +127,9 @@ class Chunk(Value):
 class Completion(Value):
     """The end of a generation. `flops` is 2 x parameters x tokens, None where the parameter count is unknown.
 
-    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text. `via` says how
-    the answer came about where nobody asked the side's first upstream for it: by a `fallback`, out of the `cache`, which
-    costs nothing, or `repeated` for an idempotency key, with the cost that it had when it was given first.
+    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text. `via` says
+    how the answer came about if the side's first upstream was not asked for it: by a `fallback`, out of the `cache`,
+    which costs nothing, or `repeated` for an idempotency key, with the cost that it had when it was given first.
     """
 
     finish_reason: FinishReason

@@ -57,18 +57,18 @@ class Book:
         return tuple(key(period, self.now) for period in Period)
 
     def write(self) -> None:
-        rows = [
-            {"account": account, "period": period, **asdict(usage)} for (account, period), usage in self._usage.items()
-        ]
-        new = [row for row in rows if (row["account"], row["period"]) in self._new]
-        old = [{f"_{name}": value for name, value in row.items()} for row in rows if row not in new]
+        rows = {
+            place: {"account": place[0], "period": place[1], **asdict(usage)} for place, usage in self._usage.items()
+        }
+        new = [row for place, row in rows.items() if place in self._new]
+        old = [{f"_{name}": value for name, value in rows[place].items()} for place in rows.keys() - self._new]
         if new:
             self._connection.execute(sql.insert(USAGE), new)
         if old:
             changed: dict[str, object] = {name: sql.bindparam(f"_{name}") for name in Usage.__slots__}
             here = (USAGE.c.account == sql.bindparam("_account"), USAGE.c.period == sql.bindparam("_period"))
             self._connection.execute(sql.update(USAGE).where(*here).values(changed), old)
-        used = [{"_name": name} for name in {account for account, _ in self._usage}]
+        used = [{"_name": name} for name in {account for account, _ in rows}]
         if used:
             here_too = ACCOUNTS.c.name == sql.bindparam("_name")
             self._connection.execute(sql.update(ACCOUNTS).where(here_too).values(last_used_at=self.now), used)

@@ -223,20 +223,22 @@ class Passage(_message.Message):
     def __init__(self, id: _Optional[str] = ..., text: _Optional[_Union[Text, _Mapping]] = ..., source: _Optional[str] = ..., title: _Optional[str] = ..., score: _Optional[float] = ..., origin: _Optional[str] = ..., as_of: _Optional[str] = ..., expires_at: _Optional[str] = ..., stale: bool = ..., spans: _Optional[_Iterable[_Union[Span, _Mapping]]] = ...) -> None: ...
 
 class Findings(_message.Message):
-    __slots__ = ("passages", "cost_usd", "cost_basis", "elapsed_s", "answerable", "reason")
+    __slots__ = ("passages", "cost_usd", "cost_basis", "elapsed_s", "answerable", "reason", "via")
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     COST_BASIS_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_S_FIELD_NUMBER: _ClassVar[int]
     ANSWERABLE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    VIA_FIELD_NUMBER: _ClassVar[int]
     passages: _containers.RepeatedCompositeFieldContainer[Passage]
     cost_usd: float
     cost_basis: CostBasis
     elapsed_s: float
     answerable: float
     reason: str
-    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., elapsed_s: _Optional[float] = ..., answerable: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+    via: str
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., elapsed_s: _Optional[float] = ..., answerable: _Optional[float] = ..., reason: _Optional[str] = ..., via: _Optional[str] = ...) -> None: ...
 
 class Quote(_message.Message):
     __slots__ = ("passage", "span", "probability")
