@@ -150,11 +150,8 @@ def forgetting_of(stack: Stack, apps: Apps, data_dir: Path) -> Forgetting:
 
     async def answers() -> str:
         """Of the gateway's cache. What a provider keeps is its own affair."""
-        forget: Callable[[], Awaitable[int]] | None = getattr(stack.cloud, "forget_answers", None)
-        if forget is None:
-            return ""
         try:
-            await forget()
+            await stack.cloud.forget_answers()
         except EdgewiseError as error:
             return f"answers that the cloud gateway has cached may stay: {error.message}"
         return ""
