@@ -14,14 +14,23 @@ from functools import partial
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from edgewise.errors import Cancelled, CloudUnavailable, DeadlineExceeded, EdgewiseError, Internal
+from edgewise.errors import (
+    Cancelled,
+    CloudUnavailable,
+    DeadlineExceeded,
+    EdgeUnavailable,
+    EdgewiseError,
+    Internal,
+    Withheld,
+)
 from edgewise.keys import question_hash
 from edgewise.ports import Cloud, Edge
-from edgewise.types import Event, Options, Passage, Question, Record, Sampling, SideStatus
+from edgewise.types import Event, Options, Passage, Privacy, Question, Record, Sampling, SideStatus
 from router import prompts
 from router.arbiter.arbiter import Arbiter
 from router.config import RouterSettings
-from router.desk import Desk, Outcome, Writer, step
+from router.desk import Desk, Outcome, Writer, question_text, step
+from router.egress import Boundary, Gated
 from router.experiments.assignment import NO_SEAT, Seat
 from router.experiments.live import Experiments
 from router.fold import Fold, done
@@ -30,7 +39,6 @@ from router.log.moments import written
 from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
 from router.modes import MODES, edge_only, parse
 from router.observer import Observers
-from router.privacy import Gated, Policy
 from router.purse import Purse
 from router.reach import info_of
 from router.running import Floor, Running
@@ -38,6 +46,7 @@ from router.running import Floor, Running
 log = logging.getLogger(__name__)
 
 _OUTBOX = 64
+_TAINTED = "an earlier turn of this conversation is private"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +82,17 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question while it is answered; `emit` is what its caller hears."""
+    """One question while it is answered; `emit` is what its caller hears.
+
+    `private_because` says why it is private, if nobody labelled it so.
+    """
 
     origin: Origin
     asked_at: datetime
     ledger: Ledger
     emit: Callable[[Event], Awaitable[None]]
+    record_id: str
+    private_because: str = ""
 
 
 @dataclass
@@ -88,7 +102,7 @@ class Answering:
     edge: Edge
     cloud: Cloud
     records: Log
-    policy: Policy
+    boundary: Boundary
     settings: RouterSettings
     arbiter: Arbiter
     experiments: Experiments
@@ -119,7 +133,7 @@ class Answering:
                     _ = job.cancelled() or job.exception()
 
     def request(self, origin: Origin, emit: Callable[[Event], Awaitable[None]], ledger: Ledger) -> Request:
-        return Request(origin, self.wall(), ledger, emit)
+        return Request(origin, self.wall(), ledger, emit, uuid.uuid4().hex)
 
     def desk(self, question: Question, request: Request, options: frozenset[str]) -> Desk:
         """The two sides of one question, wrapped in the order that `meter.py` explains."""
@@ -132,7 +146,8 @@ class Answering:
             priority="batch" if origin.is_shadow else "interactive",
             response_schema=question.response_schema,
         )
-        cloud = Metered("cloud", Budgeted(Gated(self.cloud, self.policy), question.max_cost_usd, ledger), ledger)
+        gated = Gated(self.cloud, self.boundary, request.record_id, request.private_because)
+        cloud = Metered("cloud", Budgeted(gated, question.max_cost_usd, ledger), ledger)
         edge = MeteredEdge(self.edge, ledger)
         return Desk(
             edge=Writer("edge", edge, emit, keys, held=question.hold),
@@ -163,7 +178,7 @@ class Answering:
             if fold.add(event):
                 await send.send(event)
 
-        request = self.request(origin, emit, ledger)
+        question, request = await self.as_private_as_it_is(question, self.request(origin, emit, ledger))
         start = self._first_page(question, request)
         question = question.model_copy(update={"mode": start.mode})
         outcome: Outcome | None = None
@@ -220,19 +235,43 @@ class Answering:
 
     async def _outcome(self, question: Question, request: Request) -> Outcome:
         mode, options = parse(question.mode)
-        question = await self._with_history(question, request)
+        question, request = await self.with_history(question, request)
         desk = self.desk(question, request, options)
-        await self.edge_ready()
         try:
+            await self.edge_ready()
             return await MODES[mode].answer(question, desk)
         except CloudUnavailable as error:
             # Only a mode that cannot do without the cloud lets this through, and only before its first token.
             await request.emit(step("fall back", f"the edge answers instead: {error.message}"))
             outcome = await edge_only.answer(question, replace(desk, options=frozenset()))
             return outcome.but(degraded=True, reason=error.message)
+        except (EdgeUnavailable, ExceptionGroup) as error:
+            await self._goes_nowhere_else(_innermost(error), question, request)
+            raise
 
-    async def _with_history(self, question: Question, request: Request) -> Question:
-        """The question with the turns that its prompts repeat; what is left out is said."""
+    async def _goes_nowhere_else(self, error: Exception, question: Question, request: Request) -> None:
+        """Without the edge nobody answers what may not leave the device, and asking again elsewhere would not help."""
+        if not isinstance(error, EdgeUnavailable):
+            return
+        texts = (question_text(question), *(turn.text for turn in question.history))
+        if held := await self.boundary.policy.held(texts):
+            why = request.private_because or held
+            what = f"the edge cannot answer ({error.message}), and this may not leave the device: {why}"
+            raise Withheld(f"{what}. Ask again when the edge is back", retry_after_s=error.retry_after_s) from error
+
+    async def as_private_as_it_is(self, question: Question, request: Request) -> tuple[Question, Request]:
+        """What a detector objects to is private from here on, with all that is made of it."""
+        objection = await self.boundary.policy.objection(question_text(question))
+        if objection is None:
+            return question, request
+        private = question.model_copy(update={"privacy": Privacy.PRIVATE})
+        return private, replace(request, private_because=objection)
+
+    async def with_history(self, question: Question, request: Request) -> tuple[Question, Request]:
+        """The question with the turns that its prompts repeat; what is left out is said.
+
+        A private turn makes what follows it private, also where it is left out itself.
+        """
         history = question.history
         if question.conversation_id:
             history = await self.records.turns(request.origin.app, question.conversation_id)
@@ -240,12 +279,18 @@ class Answering:
         if len(kept) < len(history):
             left_out = len(history) - len(kept)
             await request.emit(step("history", f"{left_out} older turns left out (router.history_turns)"))
-        return question.model_copy(update={"history": kept})
+        labels = [turn.text.label for turn in history]
+        objections = [await self.boundary.policy.objection(turn.text) for turn in history]
+        taint = next(filter(None, objections), None) if Privacy.PRIVATE not in labels else _TAINTED
+        if taint and question.privacy is not Privacy.PRIVATE:
+            question = question.model_copy(update={"privacy": Privacy.PRIVATE})
+            request = replace(request, private_because=taint)
+        return question.model_copy(update={"history": kept}), request
 
     def _first_page(self, question: Question, request: Request) -> Record:
         origin, seat = request.origin, request.origin.seat
         return Record(
-            record_id=uuid.uuid4().hex,
+            record_id=request.record_id,
             request_id=question.request_id,
             created_at=written(request.asked_at),
             app=origin.app,
@@ -290,8 +335,7 @@ class Answering:
 
 
 def _as_failure(error: Exception, question: Question) -> EdgewiseError:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
+    error = _innermost(error)
     match error:
         case EdgewiseError():
             return error
@@ -302,6 +346,12 @@ def _as_failure(error: Exception, question: Question) -> EdgewiseError:
             return Cancelled("the caller went away before the answer was final")
     log.error("a mode failed", exc_info=error)
     return Internal(f"a fault in edgewise ({type(error).__name__}); its log has the details")
+
+
+def _innermost(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def status_of(side: Edge | Cloud) -> SideStatus:

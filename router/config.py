@@ -158,3 +158,8 @@ class PrivacySettings(Section):
         default="allow",
         description="A question without a label: `allow` lets it leave when no detector objects, `hold` never does.",
     )
+    presidio: bool = Field(
+        default=False,
+        description="Let Presidio object, too: it also finds names of persons. It must be installed "
+        "(pip install 'edgewise[privacy]').",
+    )

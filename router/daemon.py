@@ -83,7 +83,7 @@ async def serving(
             grpc=bound,
             http=f"http://{http_bound}",
             cloud=cloud.label or cloud.model or "none",
-            privacy=stack.policy.in_words,
+            privacy=stack.boundary.policy.in_words,
             version=importlib.metadata.version("edgewise"),
             started_at=now(),
         )

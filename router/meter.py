@@ -2,7 +2,7 @@
 
 Metered    writes a SideCall for whatever happened, on an injected monotonic clock
 Budgeted   reserves money before a cloud call, settles it after
-Gated      lets out only what the policy releases (privacy.py)
+Gated      lets out only what the policy releases, and writes that down first (egress/gate.py)
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from edgewise.types import (
     Usage,
     Value,
 )
+from router.egress.audit import NotAudited
 
 Clock = Callable[[], float]
 PlainSide = Side[Prompt, Query]
@@ -128,7 +129,7 @@ class Ledger:
 
 
 # Refused here, before anything was sent: no call was made.
-_NOT_MADE = (Withheld, OverBudget)
+_NOT_MADE = (Withheld, OverBudget, NotAudited)
 
 
 class _Noting:

@@ -17,15 +17,15 @@ from router.arbiter.arbiter import Arbiter, Models
 from router.checking import checked
 from router.config import RouterSettings
 from router.desk import Writer
+from router.egress import Boundary
 from router.experiments.live import Experiments
-from router.explaining import Unasked, explained
+from router.explaining import Own, Unasked, explained
 from router.fold import again
 from router.log import Backlog, Log, ModeTally, Spend, parse_moment
 from router.meter import Clock, Ledger, SideCall
 from router.metrics import RECORDS_QUEUED, RUNNING, Metrics
 from router.modes import MODES, parse
 from router.observer import Observer, Observers
-from router.privacy import Policy
 from router.reach import for_apps
 from router.replay.export import Export
 from router.running import Floor
@@ -56,7 +56,7 @@ class Router:
         edge: Edge,
         cloud: Cloud,
         records: Log,
-        policy: Policy,
+        boundary: Boundary,
         settings: RouterSettings,
         *,
         arbiter: Arbiter | None = None,
@@ -73,12 +73,12 @@ class Router:
         self.metrics = Metrics()
         self.metrics.watch(RECORDS_QUEUED, lambda: records.backlog.count)
         self.metrics.watch(RUNNING, lambda: self._admission.running)
-        self.experiments = experiments or Experiments(None, records, policy)
+        self.experiments = experiments or Experiments(None, records, boundary.policy)
         self._answering = Answering(
             edge,
             cloud,
             records,
-            policy,
+            boundary,
             settings,
             arbiter or Arbiter(Models.open(), settings),
             self.experiments,
@@ -152,13 +152,17 @@ class Router:
         answering = self._answering
         await answering.edge_ready()
         _, cloud = await self.status()
-        desk = answering.desk(question, answering.request(origin, _unheard, Ledger(answering.clock)), options)
+        request = answering.request(origin, _unheard, Ledger(answering.clock))
+        question, request = await answering.as_private_as_it_is(question, request)
+        question, request = await answering.with_history(question, request)
+        desk = answering.desk(question, request, options)
         dry = replace(
             desk,
             cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True),
             settings=self._settings.model_copy(update={"rewrite": "off"}),
         )
-        return await explained(question, dry, answering.policy, self._log, cloud, app=origin.app)
+        own = Own(answering.boundary, self._log, origin.app, request.private_because, self._settings.rewrite == "cloud")
+        return await explained(question, dry, own, cloud)
 
     @property
     def policy_version(self) -> str:
@@ -176,7 +180,7 @@ class Router:
     @property
     def privacy(self) -> str:
         """The policy in force, in words."""
-        return self._answering.policy.in_words
+        return self._answering.boundary.policy.in_words
 
     async def record(self, record_id: str, app: str = "") -> Record:
         """NotFound, also where an app is given and it is not that one's."""
@@ -237,7 +241,7 @@ class Router:
             edge=edge,
             cloud=cloud if cloud.ready else None,
             settings=self._settings.apart,
-            unknown=answering.policy.unknown,
+            unknown=answering.boundary.policy.unknown,
             policy_version=self.policy_version,
         )
         export = Export(self._log, with_private, app)

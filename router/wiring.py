@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.client import CloudClient, NoCloud
-from cloud.config import CloudSettings
+from cloud.config import CloudSettings, readable_server
 from edge.client import EdgeClient
 from edge.config import EdgeSettings
 from edgewise import settings
@@ -24,11 +24,12 @@ from router.arbiter.arbiter import ARBITER, Arbiter, Models
 from router.child import Child
 from router.compare.judge import Judge
 from router.config import PrivacySettings, RouterSettings
+from router.egress import AuditLog, Boundary, Gated, Policy
+from router.egress.detectors import Structural
 from router.experiments.live import Experiments
 from router.forgetting import Forgetting
 from router.log import Keep, Log, Place, place_in
 from router.metrics import DROPPED, EDGE_RESTARTS, SENT, Metrics
-from router.privacy import Gated, Policy
 from router.service import Router, edge_answers_for_itself
 from router.telemetry.config import TelemetrySettings
 
@@ -69,7 +70,7 @@ class Stack:
     edge: EdgeClient
     cloud: CloudClient | NoCloud
     edge_ready: Ready
-    policy: Policy
+    boundary: Boundary
     records: Place
     log: Log
     settings: Settings
@@ -77,7 +78,7 @@ class Stack:
 
     def judge(self, author: Author) -> Judge:
         """One side as a judge; the cloud sees no more of answers than of questions."""
-        return Judge(author, Gated(self.cloud, self.policy) if author == "cloud" else self.edge)
+        return Judge(author, Gated(self.cloud, self.boundary) if author == "cloud" else self.edge)
 
 
 @asynccontextmanager
@@ -96,7 +97,10 @@ async def open_stack(
     neither is started, and what would ask them finds nobody there.
     """
     async with AsyncExitStack() as stack:
-        telemetry = _telemetry(chosen.telemetry)
+        audit = AuditLog(data_dir)
+        stack.push_async_callback(asyncio.to_thread, audit.close)
+        boundary = Boundary(await _policy(chosen.privacy), audit, _who_gets_it(chosen.cloud, embedded=embedded_cloud))
+        telemetry = _telemetry(chosen.telemetry, boundary)
         if telemetry is not None:
             stack.push_async_callback(asyncio.to_thread, telemetry.close)
         # Socket paths are limited to some 100 bytes, so they do not go into the data directory.
@@ -115,20 +119,20 @@ async def open_stack(
         stack.push_async_callback(cloud.close)
         records = await Log.open(
             place_in(data_dir, chosen.router),
+            boundary=boundary,
             backlog=data_dir / "backlog.jsonl",
             keep=Keep(chosen.router.keep_days, chosen.router.keep_records),
         )
         stack.push_async_callback(records.close)
-        policy = Policy(chosen.privacy.unknown)
         ready = _ready(edge_child, edge) if edge_child else edge_answers_for_itself
         arbiter = Arbiter(await asyncio.to_thread(Models.open, data_dir / ARBITER), chosen.router)
-        experiments = await Experiments.open(data_dir / "experiments", records, policy)
+        experiments = await Experiments.open(data_dir / "experiments", records, boundary.policy)
         observers = () if telemetry is None else (telemetry,)
         router = Router(
             edge,
             cloud,
             records,
-            policy,
+            boundary,
             chosen.router,
             arbiter=arbiter,
             experiments=experiments,
@@ -137,7 +141,7 @@ async def open_stack(
         )
         stack.push_async_callback(router.close)
         _watch(router.metrics, edge_child, telemetry)
-        yield Stack(router, edge, cloud, ready, policy, records.place, records, chosen, telemetry)
+        yield Stack(router, edge, cloud, ready, boundary, records.place, records, chosen, telemetry)
 
 
 def forgetting_of(stack: Stack, apps: Apps, data_dir: Path) -> Forgetting:
@@ -169,7 +173,7 @@ def forgetting_of(stack: Stack, apps: Apps, data_dir: Path) -> Forgetting:
     )
 
 
-def _telemetry(chosen: TelemetrySettings) -> Telemetry | None:
+def _telemetry(chosen: TelemetrySettings, boundary: Boundary) -> Telemetry | None:
     """None where it is off: then nothing of OpenTelemetry is imported."""
     if not chosen.otlp_endpoint:
         return None
@@ -178,7 +182,7 @@ def _telemetry(chosen: TelemetrySettings) -> Telemetry | None:
     except ImportError:
         needed = "telemetry.otlp_endpoint is set, which needs OpenTelemetry"
         raise NotReady(f"{needed}; install it with pip install 'edgewise[telemetry]'") from None
-    return Telemetry.open(chosen)
+    return Telemetry.open(chosen, boundary)
 
 
 def _watch(metrics: Metrics, edge: Child | None, telemetry: Telemetry | None) -> None:
@@ -241,6 +245,25 @@ def _cloud_child(
     arguments = ("cloud", "serve", "--address", address, "--data-dir", str(data_dir), *named, "--until-stdin-closes")
     environment = {} if cloud.backend else {"EDGEWISE_CLOUD__BACKEND": "llama"}
     return Child("cloud gateway", arguments, environment, CloudUnavailable)
+
+
+async def _policy(chosen: PrivacySettings) -> Policy:
+    if not chosen.presidio:
+        return Policy(chosen.unknown)
+    from router.egress.detectors.presidio import Presidio
+
+    return Policy(chosen.unknown, (Structural(), await asyncio.to_thread(Presidio.open)))
+
+
+def _who_gets_it(cloud: CloudSettings, *, embedded: bool) -> str | None:
+    """Whom a question goes to, for the audit log; our own gateway runs on this device and asks others. None: nobody."""
+    if cloud.address:
+        return cloud.address
+    if not (cloud.backend or embedded):
+        return None
+    searched = readable_server(cloud.web_search_url) if cloud.web_search_url else ""
+    asked = cloud.server if cloud.backend == "openai_compatible" else ""
+    return ", ".join(filter(None, (asked, searched))) or "this device"
 
 
 def _cloud_client(cloud: CloudSettings, sockets: Path, *, started: bool) -> CloudClient | NoCloud:

@@ -9,6 +9,7 @@ import typer
 from edgewise import exits
 from router.cli.apps import apps
 from router.cli.asking import ask, chat
+from router.cli.audit import audit
 from router.cli.daemon import status, stop, up
 from router.cli.doctor import doctor
 from router.cli.documents import ingest
@@ -49,6 +50,7 @@ for command in (
 app.add_typer(apps, name="apps")
 app.add_typer(train, name="train")
 app.add_typer(experiment, name="experiment")
+app.add_typer(audit, name="audit")
 add_sides(app)
 
 

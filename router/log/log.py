@@ -18,6 +18,7 @@ import sqlalchemy as sql
 
 from edgewise.errors import NotReady
 from edgewise.types import Grade, Record, Turn, Unwanted
+from router.egress import Boundary
 from router.log import reading, writing
 from router.log.backlog import Backlog, Entry, Line, Queue
 from router.log.database import Database, Gone, Refused
@@ -60,6 +61,7 @@ class Log:
     async def open(
         url: str | Place,
         *,
+        boundary: Boundary | None = None,
         backlog: Path | None = None,
         keep: Keep = Keep(),
         clock: Clock = utc_now,
@@ -68,11 +70,12 @@ class Log:
     ) -> Log:
         """`url` as SQLAlchemy takes it, such as `sqlite:////var/lib/edgewise/records.db`.
 
-        NotReady for a file that cannot be opened. A server that is down is waited for where there is a `backlog`.
+        A database on another machine needs the `boundary` of this one. NotReady for a file that cannot be opened.
+        A server that is down is waited for where there is a `backlog`.
         What waits is tried every `retry_s` seconds, and what is too old removed every `expire_s`.
         """
         place = place_of(url) if isinstance(url, str) else url
-        database = await asyncio.to_thread(Database, place)
+        database = await asyncio.to_thread(Database, place, boundary)
         opened = Log(database, await asyncio.to_thread(Queue, backlog), keep, clock)
         try:
             await opened._start()
@@ -141,7 +144,7 @@ class Log:
             self._wait(line, self._reason or _EARLIER)
             return
         try:
-            self._database.run(partial(writing.put, line=line, elsewhere=self.place.elsewhere))
+            self._database.run(partial(writing.put, line=line, elsewhere=self.place.elsewhere), writes=(line,))
         except Refused:
             raise
         except NotReady as error:
@@ -331,7 +334,7 @@ class Log:
         """Those that are not there yet: after a crash the file has more than the database misses."""
         work = partial(writing.put_missing, lines=lines, elsewhere=self.place.elsewhere)
         try:
-            orphans = self._database.run(work, briefly=True)
+            orphans = self._database.run(work, briefly=True, writes=lines)
         except Refused as error:
             if len(lines) == 1:
                 self._queue.set_aside(lines[0], error.message)

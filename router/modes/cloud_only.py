@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edgewise.types import Grounding, Privacy, Question
 from router import prompts
-from router.desk import Desk, Foreseen, Outcome
+from router.desk import Desk, Foreseen, Outcome, Sent
 from router.grounding import answer_from
 from router.sources import from_both
 
@@ -22,5 +22,6 @@ async def answer(question: Question, desk: Desk) -> Outcome:
     return Outcome(draft, Grounding.OWN_KNOWLEDGE)
 
 
-async def foresee(_: Question, __: Desk) -> Foreseen:
-    return Foreseen("cloud", "the cloud answers, whatever the question")
+async def foresee(_: Question, desk: Desk) -> Foreseen:
+    shown: tuple[Sent, ...] = ("prompt", "query", "passages") if "rag" in desk.options else ("prompt",)
+    return Foreseen("cloud", "the cloud answers, whatever the question", sends=shown)

@@ -157,7 +157,7 @@ class ExplainRequest(_message.Message):
     def __init__(self, question: _Optional[_Union[AskRequest, _Mapping]] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("mode", "author", "decision", "score", "threshold", "familiar", "contributions", "most_usd", "expected_usd", "expected_s", "answers_before", "cost_basis", "leaves", "leaves_reason", "policy_version")
+    __slots__ = ("mode", "author", "decision", "score", "threshold", "familiar", "contributions", "most_usd", "expected_usd", "expected_s", "answers_before", "cost_basis", "leaves", "leaves_reason", "policy_version", "destination", "outgoing")
     class ContributionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -180,6 +180,8 @@ class Explanation(_message.Message):
     LEAVES_FIELD_NUMBER: _ClassVar[int]
     LEAVES_REASON_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    OUTGOING_FIELD_NUMBER: _ClassVar[int]
     mode: str
     author: str
     decision: str
@@ -195,7 +197,19 @@ class Explanation(_message.Message):
     leaves: bool
     leaves_reason: str
     policy_version: str
-    def __init__(self, mode: _Optional[str] = ..., author: _Optional[str] = ..., decision: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., familiar: bool = ..., contributions: _Optional[_Mapping[str, float]] = ..., most_usd: _Optional[float] = ..., expected_usd: _Optional[float] = ..., expected_s: _Optional[float] = ..., answers_before: _Optional[int] = ..., cost_basis: _Optional[_Union[_types_pb2.CostBasis, str]] = ..., leaves: bool = ..., leaves_reason: _Optional[str] = ..., policy_version: _Optional[str] = ...) -> None: ...
+    destination: str
+    outgoing: _containers.RepeatedCompositeFieldContainer[Outgoing]
+    def __init__(self, mode: _Optional[str] = ..., author: _Optional[str] = ..., decision: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., familiar: bool = ..., contributions: _Optional[_Mapping[str, float]] = ..., most_usd: _Optional[float] = ..., expected_usd: _Optional[float] = ..., expected_s: _Optional[float] = ..., answers_before: _Optional[int] = ..., cost_basis: _Optional[_Union[_types_pb2.CostBasis, str]] = ..., leaves: bool = ..., leaves_reason: _Optional[str] = ..., policy_version: _Optional[str] = ..., destination: _Optional[str] = ..., outgoing: _Optional[_Iterable[_Union[Outgoing, _Mapping]]] = ...) -> None: ...
+
+class Outgoing(_message.Message):
+    __slots__ = ("what", "label", "held_because")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    HELD_BECAUSE_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    label: _types_pb2.Privacy
+    held_because: str
+    def __init__(self, what: _Optional[str] = ..., label: _Optional[_Union[_types_pb2.Privacy, str]] = ..., held_because: _Optional[str] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
     __slots__ = ("explanation",)
