@@ -41,9 +41,9 @@ from router.answering import Origin
 from router.compare.statistics import share_interval
 from router.config import RouterSettings
 from router.log import Log
-from router.privacy import Policy
 from router.service import Router
 from tests.bench import results
+from tests.boundaries import ALLOWING
 
 ALONE = "model alone"
 MODES = ("edge_only+rag", "edge_only+long_context", "cloud_info_edge_rag", "agent")
@@ -116,7 +116,7 @@ async def opened(directory: Path) -> AsyncIterator[tuple[EdgeNode, _Shown, _Show
     edge: Any = _Shown(node)
     cloud: Any = _Shown(NoCloud())
     records = await Log.open(f"sqlite:///{directory / 'records.db'}")
-    router = Router(edge, cloud, records, Policy("allow"), RouterSettings())
+    router = Router(edge, cloud, records, ALLOWING, RouterSettings())
     try:
         yield node, edge, cloud, router
     finally:
