@@ -8,7 +8,10 @@ from uuid import uuid4
 
 import grpc
 
+from cloud.config import CloudSettings
 from cloud.terms import Terms
+from cloud.tls import HTTPS, channel_credentials, why_unreachable
+from edgewise.addresses import is_local
 from edgewise.errors import (
     Cancelled,
     CloudUnavailable,
@@ -17,10 +20,12 @@ from edgewise.errors import (
     EdgewiseError,
     InvalidInput,
     NotFound,
+    NotReady,
     Overloaded,
     Unanswered,
     Unauthenticated,
 )
+from edgewise.place import read_secret
 from edgewise.rpc import open_channel
 from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
 from edgewise.v1 import cloud_pb2, cloud_pb2_grpc, types_pb2
@@ -33,20 +38,45 @@ _NO_CLOUD = "no cloud is configured; set cloud.address or cloud.backend, or star
 
 
 class CloudClient:
-    """A gateway at HOST:PORT or unix:PATH. `timeout_s` is the gRPC deadline of every call, and the gateway keeps it.
+    """A gateway at HOST:PORT, https://HOST:PORT or unix:PATH; `to` makes the one of the settings.
 
-    Whatever keeps the gateway from answering is a CloudUnavailable, so that the router can go on without it; the
-    request's own faults, its deadline, Overloaded, and NotFound (of a recording) keep their names.
+    `timeout_s` is the gRPC deadline of every call, and the gateway keeps it. Whatever keeps the gateway from answering
+    is a CloudUnavailable, so that the router can go on without it; the request's own faults, its deadline, Overloaded,
+    and NotFound (of a recording) keep their names.
     """
 
     def __init__(
-        self, address: str, token: str = "", *, connect_timeout_s: float = 5.0, timeout_s: float | None = None
+        self,
+        address: str,
+        token: str = "",
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        connect_timeout_s: float = 5.0,
+        timeout_s: float | None = None,
     ) -> None:
         self._where = f"the cloud gateway at {address}"
+        self._has_tls = credentials is not None
         self._timeout_s = timeout_s
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._channel = open_channel(address, connect_timeout_s=connect_timeout_s)
+        place = address.removeprefix(HTTPS)
+        self._channel = open_channel(place, credentials, connect_timeout_s=connect_timeout_s)
         self._stub = cloud_pb2_grpc.CloudServiceStub(self._channel)
+
+    @classmethod
+    def to(cls, settings: CloudSettings) -> Self:
+        """NotReady for a file that will not do, and for another machine without TLS unless `cloud.plaintext` is set."""
+        address = settings.address
+        if not (address.startswith(HTTPS) or settings.plaintext or is_local(address)):
+            raise NotReady(
+                f"what is asked of {address} would go to another machine without TLS; write cloud.address as "
+                f"https://{address}, or set cloud.plaintext = true where something else encrypts it"
+            )
+        return cls(
+            address,
+            read_secret(settings.token_file, "cloud.token_file"),
+            credentials=channel_credentials(settings),
+            connect_timeout_s=settings.connect_timeout_s,
+        )
 
     async def generate(self, prompt: Released[Prompt], options: Options) -> AsyncGenerator[Chunk | Completion]:
         request = cloud_pb2.CloudServiceGenerateRequest(
@@ -103,7 +133,7 @@ class CloudClient:
             case EdgeUnavailable() as ours if not ours.message.startswith(_NEVER_SENT):
                 return Unanswered(f"the connection to {self._where} broke; ask again")
             case EdgeUnavailable():  # gRPC's own UNAVAILABLE: a gateway says CloudUnavailable
-                return CloudUnavailable(f"{self._where} cannot be reached; start it, or correct cloud.address")
+                return CloudUnavailable(f"{self._where} {why_unreachable(error.details() or '', self._has_tls)}")
             case Unauthenticated():
                 return CloudUnavailable(f"{self._where} refused the token; check cloud.token_file")
             case ours if isinstance(ours, _KEPT):

@@ -87,7 +87,11 @@ class Fallback(BaseModel):
 class CloudSettings(Section):
     section: ClassVar[str] = "cloud"
 
-    address: str = Field(default="", description="HOST:PORT or unix:PATH of a gateway that runs elsewhere.")
+    address: str = Field(
+        default="",
+        description="https://HOST:PORT of a gateway that runs elsewhere; HOST:PORT without TLS on this machine; or "
+        "unix:PATH.",
+    )
     backend: BackendName | None = Field(default=None, description="What answers in a gateway of this process.")
 
     base_url: str = Field(default="", description="OpenAI-compatible server, such as http://127.0.0.1:8000/v1.")
@@ -182,7 +186,34 @@ class CloudSettings(Section):
     )
     web_days: float = Field(default=1, gt=0, le=36_500, description="The same for a web result.")
     facts_days: float = Field(default=30, gt=0, le=36_500, description="The same for a fact of the model.")
-    token_file: Path | None = Field(default=None, description="File with the gateway's token.")
+
+    token_file: Path | None = Field(
+        default=None,
+        description="File with a token: for the gateway its owner's, for a router the key that it has of the gateway.",
+    )
+    tls_cert_file: Path | None = Field(
+        default=None, description="PEM file with the certificate that the gateway shows, and what it stands on."
+    )
+    tls_key_file: Path | None = Field(default=None, description="PEM file with that certificate's key.")
+    client_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file with the authorities of callers: who has no certificate of theirs is refused.",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="PEM file with the authorities of the gateway, for a router; else those that the public trusts.",
+    )
+    client_cert_file: Path | None = Field(
+        default=None, description="PEM file with the certificate that a router shows, where the gateway wants one."
+    )
+    client_key_file: Path | None = Field(default=None, description="PEM file with that certificate's key.")
+    plaintext: bool = Field(
+        default=False,
+        description="Between machines without TLS of our own, because something else has it there (Envoy, a VPN).",
+    )
+    stop_grace_s: float = Field(
+        default=20, ge=0, le=30, description="After SIGTERM, running calls of the gateway may end for so long."
+    )
     fallback: tuple[Fallback, ...] = Field(
         default=(),
         max_length=8,
@@ -190,6 +221,25 @@ class CloudSettings(Section):
     )
 
     _is_http = field_validator("base_url", "web_search_url")(_http)
+
+    @field_validator("address")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if separator and (scheme != "https" or not rest.rpartition(":")[0] or "/" in rest):
+            raise ValueError("must be https://HOST:PORT, HOST:PORT or unix:PATH")
+        return value
+
+    @model_validator(mode="after")
+    def _certificates_come_with_keys(self) -> CloudSettings:
+        for certificate, key in (("tls_cert_file", "tls_key_file"), ("client_cert_file", "client_key_file")):
+            if (getattr(self, certificate) is None) != (getattr(self, key) is None):
+                raise ValueError(f"set both of {certificate} and {key}, or neither")
+        if self.client_ca_file and not self.tls_cert_file:
+            raise ValueError("client_ca_file needs TLS: set tls_cert_file and tls_key_file")
+        if (self.ca_file or self.client_cert_file) and self.address and not self.address.startswith("https://"):
+            raise ValueError("ca_file and client_cert_file need TLS: write address as https://HOST:PORT")
+        return self
 
     @field_validator("web_search_url")
     @classmethod

@@ -37,6 +37,11 @@ class Seen:
     def most_prompt_tokens(self) -> int:
         return self.prompt_bytes + _OVERHEAD + _OVERHEAD_A_MESSAGE * self.messages
 
+    @property
+    def most_shown_tokens(self) -> int:
+        """A server that ignores the limit may bill what it wrote."""
+        return max(self.max_tokens, self.pieces) + _SLACK
+
 
 def impossible(usage: Usage, seen: Seen) -> str:
     """Why it cannot be true; empty when it can."""
@@ -51,7 +56,7 @@ def impossible(usage: Usage, seen: Seen) -> str:
         return f"{usage.reasoning_tokens} tokens of reasoning among {tokens.completion_tokens}"
     if shown == 0 and seen.characters:
         return "no tokens for a text"
-    if shown > max(seen.max_tokens, seen.pieces) + _SLACK:  # a server that ignores the limit may bill what it wrote
+    if shown > seen.most_shown_tokens:
         return f"{shown} tokens where {seen.max_tokens} were allowed"
     return ""
 

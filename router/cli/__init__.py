@@ -7,6 +7,7 @@ from functools import partial
 import typer
 
 from edgewise import exits
+from router.cli.apps import apps
 from router.cli.asking import ask, chat
 from router.cli.audit import audit
 from router.cli.daemon import status, stop, up
@@ -14,6 +15,7 @@ from router.cli.doctor import doctor
 from router.cli.documents import ingest
 from router.cli.experiment import experiment
 from router.cli.explaining import explain
+from router.cli.forget import forget
 from router.cli.leaktest import leaktest
 from router.cli.measuring import compare, demo, report
 from router.cli.records import grade, log
@@ -43,9 +45,11 @@ for command in (
     replay,
     log,
     grade,
+    forget,
     leaktest,
 ):
     app.command()(command)
+app.add_typer(apps, name="apps")
 app.add_typer(train, name="train")
 app.add_typer(experiment, name="experiment")
 app.add_typer(audit, name="audit")

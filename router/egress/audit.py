@@ -104,6 +104,9 @@ class AuditLog:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
         self._trouble = ""
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def submit(self, leaving: Leaving) -> Future[int]:
         return self._put(leaving)
 

@@ -46,6 +46,11 @@ class Boundary:
         self.cloud = cloud
         self._audit = audit
 
+    @property
+    def in_words(self) -> str:
+        """Who gets what leaves for the cloud, and where that is written down."""
+        return f"what leaves for {self.cloud or 'elsewhere'} is written down in {self._audit}"
+
     @staticmethod
     def of_recordings(policy: Policy) -> Boundary:
         """The policy alone: where both sides are recordings nothing leaves."""

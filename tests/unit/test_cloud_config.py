@@ -127,7 +127,9 @@ def test_a_password_in_the_url_is_not_shown() -> None:
 def test_the_examples_in_the_readme_are_valid() -> None:
     readme = (Path(__file__).parents[2] / "cloud" / "README.md").read_text(encoding="utf-8")
     examples = re.findall(r"(?:^    \[cloud\]\n)(?:(?:    .*)?\n)+", readme, re.MULTILINE)
-    first, several = [settings.load(CloudSettings, tomllib.loads(textwrap.dedent(each))["cloud"]) for each in examples]
+    tables = [tomllib.loads(textwrap.dedent(each))["cloud"] for each in examples]
+    of_router, first, several = [settings.load(CloudSettings, table) for table in tables]
+    assert of_router.address.startswith("https://")
     assert first.backend == several.backend == "openai_compatible"
     assert first.own_price() is not None
     assert [each.billed_price() is not None for each in several.upstreams()] == [True, True]
@@ -137,3 +139,26 @@ def test_every_setting_is_described() -> None:
     for section in (CloudSettings, Fallback):
         for name, field in section.model_fields.items():
             assert field.description, name
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"address": "http://gateway:50052"}, "https://HOST:PORT"),
+        ({"address": "https://gateway"}, "https://HOST:PORT"),
+        ({"address": "https://gateway:1/path"}, "https://HOST:PORT"),
+        ({"tls_cert_file": "c"}, "both of tls_cert_file and tls_key_file"),
+        ({"client_key_file": "k"}, "both of client_cert_file and client_key_file"),
+        ({"client_ca_file": "a"}, "client_ca_file needs TLS"),
+        ({"address": "gateway:1", "ca_file": "a"}, "need TLS"),
+        ({"stop_grace_s": 31}, "less than or equal to 30"),
+    ],
+)
+def test_settings_that_would_leave_tls_out_are_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        settings.load(CloudSettings, given)
+
+
+@pytest.mark.parametrize("address", ["https://gateway:50052", "https://[::1]:1", "127.0.0.1:1", "unix:/run/x", ""])
+def test_addresses_of_a_gateway(address: str) -> None:
+    assert settings.load(CloudSettings, {"address": address}).address == address

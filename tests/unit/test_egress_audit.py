@@ -8,14 +8,19 @@ import hashlib
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from edgewise.errors import InvalidInput, NotReady
 from edgewise.types import Privacy
+from router.cli import app
 from router.egress import AuditLog, Leaving, NotAudited, read_rows
 from router.egress.audit import SEGMENT_BYTES, Ended
 from router.egress.rows import HEAD, TORN, read_head, segments
@@ -280,3 +285,62 @@ def test_a_head_that_was_noted_shows_that_everything_was_written_anew(tmp_path: 
 def test_an_empty_directory_is_intact(tmp_path: Path) -> None:
     assert verified(tmp_path).intact
     assert verified(tmp_path).rows == 0
+
+
+# --- a process that is killed -----------------------------------------------------------------------------------------
+
+WRITES = """
+import sys
+from pathlib import Path
+from router.egress import AuditLog, Leaving
+log = AuditLog(Path(sys.argv[1]), segment_bytes=4000)
+leaving = Leaving(destination="cloud", host="h", call="generate")
+while True:
+    print(log.submit(leaving).result(), flush=True)
+"""
+
+
+def test_what_was_acknowledged_outlives_a_kill(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", WRITES, str(tmp_path)], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        said = [writer.stdout.readline() for _ in range(50)]
+        writer.kill()
+        said += writer.stdout.read().splitlines(keepends=True)
+    last = max(int(line) for line in said if line.endswith(b"\n"))
+    found = verified(tmp_path)
+    assert found.intact
+    assert found.rows >= last >= 50
+    assert write(tmp_path)[0] > last
+    assert verified(tmp_path).intact
+
+
+# --- the command line -------------------------------------------------------------------------------------------------
+
+
+def told(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["audit", *arguments])
+
+
+def test_the_command_line_says_whether_it_is_intact(tmp_path: Path) -> None:
+    place = ("--data-dir", str(tmp_path))
+    nothing = told("verify", *place)
+    assert (nothing.exit_code, "nothing was let out" in nothing.output) == (0, True)
+    write(tmp_path, 3)
+    found = json.loads(told("verify", "--json", *place).output)
+    assert (found["intact"], found["rows"], found["tries"]) == (True, 3, {"cloud": 3})
+    head = f"{found['last']}:{found['head']}"
+    assert f"head: {head}" in told("verify", *place, "--head", head).output
+    shown = told("show", "--limit", "2", *place).output.splitlines()
+    assert len(shown) == 2
+    assert all("api.example.com" in line for line in shown)
+    assert [json.loads(line)["seq"] for line in told("show", "--json", *place).output.splitlines()] == [1, 2, 3]
+    put(tmp_path, *lines(tmp_path)[1:])
+    wrong = told("verify", *place)
+    assert (wrong.exit_code, "NOT INTACT" in wrong.output, "row 1 is missing" in wrong.output) == (1, True, True)
+    assert not json.loads(told("verify", "--json", *place).output)["intact"]
+
+
+def test_the_command_line_says_what_is_no_head(tmp_path: Path) -> None:
+    assert isinstance(told("verify", "--head", "7", "--data-dir", str(tmp_path)).exception, InvalidInput)
+    put(tmp_path, b"garbage\n")
+    assert isinstance(told("show", "--data-dir", str(tmp_path)).exception, NotReady)
