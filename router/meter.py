@@ -17,16 +17,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from edgewise.errors import (
-    Cancelled,
-    CloudUnavailable,
-    DeadlineExceeded,
-    EdgewiseError,
-    Internal,
-    OverBudget,
-    Unanswered,
-    Withheld,
-)
+from edgewise.errors import LEAVES, Cancelled, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.ports import Edge, Side
 from edgewise.types import (
     Author,
@@ -54,9 +45,7 @@ from router.egress.audit import NotAudited
 Clock = Callable[[], float]
 PlainSide = Side[Prompt, Query]
 Kind = Literal["generate", "retrieve", "score", "read", "embed"]
-
-
-_AT_WORK = {error.__name__ for error in (Cancelled, DeadlineExceeded, Unanswered)}
+_AT_WORK = {name for name, error in LEAVES.items() if error.may_be_at_work}
 
 
 class SideCall(Value):

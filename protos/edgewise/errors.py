@@ -27,10 +27,14 @@ from typing import ClassVar
 
 
 class EdgewiseError(Exception):
-    """`code` is the name of its gRPC status, `http` its HTTP status."""
+    """`code` is the name of its gRPC status, `http` its HTTP status.
+
+    With `may_be_at_work`, somebody may be working on the request, or have, and bill for it.
+    """
 
     code: ClassVar[str] = "INTERNAL"
     http: ClassVar[int] = 500
+    may_be_at_work: ClassVar[bool] = False
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -99,11 +103,13 @@ class Overloaded(EdgewiseError):
 class DeadlineExceeded(EdgewiseError):
     code = "DEADLINE_EXCEEDED"
     http = 504
+    may_be_at_work = True
 
 
 class Cancelled(EdgewiseError):
     code = "CANCELLED"
     http = 499
+    may_be_at_work = True
 
 
 class EdgeUnavailable(EdgewiseError):
@@ -118,6 +124,8 @@ class CloudUnavailable(EdgewiseError):
 
 class Unanswered(CloudUnavailable):
     """The request arrived, or may have, and no whole answer came back. What that cost, nobody here knows."""
+
+    may_be_at_work = True
 
 
 class BrokenOff(EdgewiseError):

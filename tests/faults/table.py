@@ -14,9 +14,10 @@ from tests.faults.stand import Stand
 from tests.faults.wire import Moment, Way
 
 Provoke = Callable[[Stand], Awaitable[None]]
-Comes = Literal["the edge", "the edge, or nothing once it began", "the cloud"]
+Comes = Literal["the edge", "the edge, or nothing once it began", "the cloud", "nothing in time"]
 """Who answers in the place of the cloud: `the edge` (degraded, and saying why); the same, but an answer that the caller
-already sees the beginning of ends with an error, because nobody takes over; or `the cloud` all the same."""
+already sees the beginning of ends with an error, because nobody takes over; `the cloud` all the same; or nobody before
+the time is over that the caller gave."""
 
 WRITING = ("cloud_only", "pre_arbitration", "post_arbitration")
 ALL = (*WRITING, "cloud_only+rag", "post_arbitration+cascade", "cloud_info_edge_rag", "agent", "auto")
@@ -91,6 +92,7 @@ async def gateway_restarted(stand: Stand) -> None:
 EDGE: Comes = "the edge"
 BROKEN: Comes = "the edge, or nothing once it began"
 CLOUD: Comes = "the cloud"
+LATE: Comes = "nothing in time"
 _FAR: tuple[Fault, ...] = (
     Fault("upstream refuses connections", far("refused"), EDGE, "cannot be reached"),
     Fault("upstream accepts and never answers", far("black hole"), EDGE, "sent nothing for 0.3 s"),
@@ -126,7 +128,7 @@ _FAR: tuple[Fault, ...] = (
     Fault("429 without Retry-After", upstream("429-bare"), EDGE, "429"),
     Fault("503 with Retry-After", upstream("503-wait"), EDGE, "503"),
     Fault("an endless answer", upstream("endless"), CLOUD),
-    Fault("endless pieces without words", upstream("endless-silence"), EDGE),
+    Fault("endless pieces without words", upstream("endless-silence"), LATE),
     Fault("an endless line", upstream("endless-line"), EDGE),
     Fault("an endless error", upstream("endless-refusal"), EDGE),
     Fault("usage below zero", upstream("usage-negative"), CLOUD),
@@ -143,8 +145,9 @@ _NEAR: tuple[Fault, ...] = (
     Fault("gateway cut before the first token", near("cut", "before the first token"), EDGE),
     Fault("gateway cut after the first token", near("cut", "after the first token"), BROKEN),
     Fault("gateway reset after the first token", near("reset", "after the first token"), BROKEN),
+    Fault("gateway half-open after a token", near("half-open", "after the first token"), LATE),
     Fault("gateway is slow", near("slow"), CLOUD),
-    Fault("gateway gone", gateway_gone, EDGE, "cannot be reached", ALL),
+    Fault("gateway gone", gateway_gone, EDGE, "", ALL),
     Fault("gateway restarted", gateway_restarted, CLOUD),
     Fault("gateway's name is unknown", nothing, EDGE, "cannot be reached", ALL, gateway_address=f"{'x' * 64}.test:1"),
     Fault("gateway refuses the token", nothing, EDGE, "refused the token", ALL, token="another"),

@@ -10,12 +10,14 @@ import pytest
 from edgewise.types import Grounding
 from tests.faults.invariants import Books, Heard, Taken
 from tests.faults.stand import Sinks, standing
-from tests.faults.table import BROKEN, CLOUD, FAULTS, Fault
+from tests.faults.table import BROKEN, CLOUD, FAULTS, LATE, Fault
 from tests.routers import TOKEN, an_edge
 from tests.sides import UNSURE
 
 SHOWN_AT_ONCE = ("cloud_only", "pre_arbitration")
 """Modes whose caller sees the cloud's tokens as they come."""
+LIMIT_S = 0.5
+"""That a caller gives to what would never end."""
 
 
 def test_there_are_many_and_each_has_a_name_of_its_own() -> None:
@@ -41,10 +43,11 @@ async def _meet(fault: Fault, directory: Path, sinks: Sinks) -> None:
         for mode in fault.modes:
             await fault.provoke(stand)
             edge.passages = public
-            heard = await books.ask(books.public(mode))
+            limit = {"max_latency_s": LIMIT_S} if fault.comes == LATE else {}
+            heard = await books.ask(books.public(mode).model_copy(update=limit))
             _check_outcome(fault, mode, heard)
             edge.passages = private
-            await books.ask(books.public(mode))
+            await books.ask(books.public(mode).model_copy(update=limit))
             await books.ask_privately(mode)
         assert not await books.unknown_records()
     books.check_sinks()
@@ -56,6 +59,10 @@ def _check_outcome(fault: Fault, mode: str, heard: Heard) -> None:
         assert heard.error.code == "UNAVAILABLE"
         assert fault.says in heard.error.message
         assert heard.tokens
+        return
+    if fault.comes == LATE:
+        assert heard.error is not None
+        assert heard.error.code == "DEADLINE_EXCEEDED"
         return
     assert heard.done is not None, heard.error
     if fault.comes == CLOUD:
