@@ -293,7 +293,7 @@ def test_a_refusal_that_passes_says_when(settings: Settings, tmp_path: Path) -> 
 
 def test_an_upstream_that_says_no_time_passes_soon(settings: Settings, tmp_path: Path) -> None:
     async def main() -> None:
-        async with serving(settings(model="429-odd"), tmp_path) as served, served.client() as client:
+        async with serving(settings(model="429-bare"), tmp_path) as served, served.client() as client:
             with pytest.raises(Overloaded) as caught:
                 await answer(client)
             assert caught.value.retry_after_s == 1
