@@ -291,6 +291,16 @@ def test_a_refusal_that_passes_says_when(settings: Settings, tmp_path: Path) -> 
     run(main)
 
 
+def test_an_upstream_that_says_no_time_passes_soon(settings: Settings, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(settings(model="429-bare"), tmp_path) as served, served.client() as client:
+            with pytest.raises(Overloaded) as caught:
+                await answer(client)
+            assert caught.value.retry_after_s == 1
+
+    run(main)
+
+
 def test_over_budget_has_its_own_name_on_the_wire(settings: Settings, tmp_path: Path) -> None:
     async def main() -> None:
         token = await new_key(tmp_path, Account(name="zoe", budget_usd=0.0))
