@@ -59,9 +59,9 @@ class House:
         given = {"text": text, "mode": mode, "privacy": Privacy.PUBLIC, "sampling": SHORT, **more}
         return Question.model_validate(given)
 
-    def private(self, mode: str = "cloud_only", **more: object) -> Question:
+    def private(self, mode: str = "cloud_only", *, about: str = "Who is", **more: object) -> Question:
         self.secrets.append(f"zq{uuid.uuid4().hex}")
-        return self.public(mode, text=f"Who is {self.secrets[-1]}?", privacy=Privacy.PRIVATE, **more)
+        return self.public(mode, text=f"{about} {self.secrets[-1]}?", privacy=Privacy.PRIVATE, **more)
 
     def ask(self, question: Question) -> Heard:
         return asyncio.run(self.asks(question))

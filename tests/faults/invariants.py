@@ -25,6 +25,7 @@ from router.egress import Row, read_rows
 from tests.faults.stand import Stand
 from tests.routers import ASKED, FERRY
 from tests.stack import children, wait_until
+from tests.upstream import KEY
 
 NOT_LET_IN = {"RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "ALREADY_EXISTS"}
 """Ends of requests that were refused at the door, of which there is no record."""
@@ -76,6 +77,7 @@ class Books:
         check_answer(heard, question)
         await self.check_cost(heard, served)
         await self.check_audit(heard, question)
+        assert record is None or KEY not in record.model_dump_json(), "a record has the provider's key"
         return heard
 
     def public(self, mode: str) -> Question:

@@ -71,13 +71,16 @@ def test_the_edge_is_killed_before_a_question(home: House) -> None:
 
 
 def test_the_edge_is_killed_in_the_middle_again_and_again(home: House) -> None:
-    for number in range(2):
-        story = home.public("edge_only", text=f"{STORY} {number}", sampling=LONG)
+    """What it was asked privately goes nowhere else, and what is asked meanwhile waits for the next one."""
+    arrived = len(home.upstream.requests)
+    for mode in ("auto", "post_arbitration"):
+        story = home.private(mode, about=f"{STORY} One is called", sampling=LONG)
         heard = asyncio.run(meanwhile(home, signal.SIGKILL, home.edge_pid, story))
         assert heard.error is not None
-        assert heard.error.code == "UNAVAILABLE"
+        assert heard.error.code == "FAILED_PRECONDITION"
         assert heard.tokens
         assert home.ask(home.public("edge_only")).done is not None
+    assert len(home.upstream.requests) == arrived
 
 
 def test_the_edge_hangs(home: House) -> None:
