@@ -201,7 +201,7 @@ async def standing(
     gateway_address: str = "",
     token: str = TOKEN,
 ) -> AsyncIterator[Stand]:
-    """All of it, in this process; `gateway_address` in the place of the near wire's."""
+    """All of it, in this process; `gateway_address` in the place of the near wire's, which is `{near}` in it."""
     async with AsyncExitStack() as exits:
         far = await exits.enter_async_context(Wire(_place(sinks.upstream.url), WORDS[0].encode()))
         gateway = await CloudGateway.open(_cloud_settings(far, cloud), directory)
@@ -211,7 +211,7 @@ async def standing(
         await gatehouse.open()
         exits.push_async_callback(gatehouse.stop)
         near = await exits.enter_async_context(Wire(gatehouse.address, WORDS[0].encode()))
-        client = CloudClient(gateway_address or near.address, token, connect_timeout_s=1.0)
+        client = CloudClient.to(_address(directory, near, gateway_address, token))
         exits.push_async_callback(client.close)
         watch = Watch()
         audit = AuditLog(directory, wall=watch)
@@ -254,6 +254,14 @@ def _cloud_settings(far: Wire, changes: Mapping[str, object]) -> CloudSettings:
     given |= changes
     given["base_url"] = str(given["base_url"]).format(far=far.address)
     return CloudSettings.model_validate(given)
+
+
+def _address(directory: Path, near: Wire, gateway_address: str, token: str) -> CloudSettings:
+    """Of the gateway, as a router has it in its settings."""
+    file = directory / "gateway-token"
+    file.write_text(token)
+    address = (gateway_address or "{near}").format(near=near.address)
+    return CloudSettings(address=address, token_file=file, connect_timeout_s=1.0, plaintext=True)
 
 
 def _place(url: str) -> str:

@@ -150,6 +150,7 @@ _NEAR: tuple[Fault, ...] = (
     Fault("gateway gone", gateway_gone, EDGE, "", ALL),
     Fault("gateway restarted", gateway_restarted, CLOUD),
     Fault("gateway's name is unknown", nothing, EDGE, "cannot be reached", ALL, gateway_address=f"{'x' * 64}.test:1"),
+    Fault("gateway has no TLS", nothing, EDGE, "has no TLS", ALL, gateway_address="https://{near}"),
     Fault("gateway refuses the token", nothing, EDGE, "refused the token", ALL, token="another"),
 )
 _BESIDE: tuple[Fault, ...] = (
