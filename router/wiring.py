@@ -230,7 +230,7 @@ def _who_gets_it(cloud: CloudSettings, *, embedded: bool) -> str | None:
         return None
     searched = readable_server(cloud.web_search_url) if cloud.web_search_url else ""
     asked = cloud.server if cloud.backend == "openai_compatible" else ""
-    return ", ".join(filter(None, (asked, searched))) or "this device"
+    return ", ".join(filter(None, (asked, searched))) or "a model on this device"
 
 
 def _cloud_client(cloud: CloudSettings, sockets: Path, *, started: bool) -> CloudClient | NoCloud:
