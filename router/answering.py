@@ -11,9 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
-import anyio
-from anyio.streams.memory import MemoryObjectSendStream
-
 from edgewise.errors import (
     Cancelled,
     CloudUnavailable,
@@ -29,7 +26,8 @@ from edgewise.types import Event, Options, Passage, Privacy, Question, Record, S
 from router import prompts
 from router.arbiter.arbiter import Arbiter
 from router.config import RouterSettings
-from router.desk import Desk, Outcome, Writer, question_text, step
+from router.defanging import addresses
+from router.desk import Desk, Emit, Outcome, Writer, question_text, step
 from router.egress import Boundary, Gated
 from router.experiments.assignment import NO_SEAT, Seat
 from router.experiments.live import Experiments
@@ -86,7 +84,7 @@ class Request:
     origin: Origin
     asked_at: datetime
     ledger: Ledger
-    emit: Callable[[Event], Awaitable[None]]
+    emit: Emit
     record_id: str
     private_because: str = ""
 
@@ -108,24 +106,32 @@ class Answering:
     clock: Clock
     wall: Callable[[], datetime]
     _embedder: str | None = None
+    _knows_embedder: bool = False
     _writing: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def events(self, question: Question, origin: Origin) -> AsyncGenerator[Event]:
         """Of one answer; closing it cancels the answer, which is recorded as cancelled."""
-        send, receive = anyio.create_memory_object_stream[Event](_OUTBOX)
-        with send, receive:
-            job = asyncio.create_task(self._answer(question, origin, send))
-            try:
-                async for event in receive:
-                    yield event
-                await job
-            finally:
-                job.cancel()
-                await asyncio.wait({job})
-                # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
-                _ = job.cancelled() or job.exception()
+        outbox: asyncio.Queue[Event | None] = asyncio.Queue()
+        room = asyncio.Semaphore(_OUTBOX)
 
-    def request(self, origin: Origin, emit: Callable[[Event], Awaitable[None]], ledger: Ledger) -> Request:
+        async def send(event: Event) -> None:
+            await room.acquire()
+            outbox.put_nowait(event)
+
+        job = asyncio.create_task(self._answer(question, origin, send))
+        job.add_done_callback(lambda _: outbox.put_nowait(None))
+        try:
+            while (event := await outbox.get()) is not None:
+                room.release()
+                yield event
+            await job
+        finally:
+            job.cancel()
+            await asyncio.wait({job})
+            # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
+            _ = job.cancelled() or job.exception()
+
+    def request(self, origin: Origin, emit: Emit, ledger: Ledger) -> Request:
         return Request(origin, self.wall(), ledger, emit, uuid.uuid4().hex)
 
     def desk(self, question: Question, request: Request, options: frozenset[str]) -> Desk:
@@ -142,9 +148,10 @@ class Answering:
         gated = Gated(self.cloud, self.boundary, request.record_id, request.private_because)
         cloud = Metered("cloud", Budgeted(gated, question.max_cost_usd), ledger)
         edge = MeteredEdge(self.edge, ledger)
+        asked = addresses(question)
         return Desk(
-            edge=Writer("edge", edge, emit, keys, held=question.hold),
-            cloud=Writer("cloud", cloud, emit, keys, held=question.hold),
+            edge=Writer("edge", edge, emit, keys, held=question.hold, asked=asked),
+            cloud=Writer("cloud", cloud, emit, keys, held=question.hold, asked=asked),
             local=edge,
             cache_key=keys.cache_key,
             emit=emit,
@@ -162,41 +169,40 @@ class Answering:
         if self._writing:
             await asyncio.wait(self._writing)
 
-    async def _answer(self, question: Question, origin: Origin, send: MemoryObjectSendStream[Event]) -> None:
+    async def _answer(self, question: Question, origin: Origin, send: Emit) -> None:
         ledger = Ledger(self.clock)
         fold = Fold(ledger, question.hold)
 
         async def emit(event: Event) -> None:
             if fold.add(event):
-                await send.send(event)
+                await send(event)
 
         question, request = await self.as_private_as_it_is(question, self.request(origin, emit, ledger))
         start = self._first_page(question, request)
         question = question.model_copy(update={"mode": start.mode})
         outcome: Outcome | None = None
         failure: EdgewiseError | None = None
-        with send:
-            try:
-                async with asyncio.timeout(question.max_latency_s):
-                    outcome = await self._outcome(question, request)
-                for event in fold.held(outcome):
-                    await send.send(event)
-            except asyncio.CancelledError:
-                failure = Cancelled("the caller went away before the answer was final")
-                raise
-            except Exception as error:
-                failure = _as_failure(error, question)
-                raise failure from error
-            finally:
-                record = fold.record(start, question, outcome if failure is None else None, failure)
-                await self._keep(record, ledger)
-                self.observers.observe(record, tuple(ledger.calls))
-                self.experiments.answered(record)
-                log.info(
-                    "answered record=%s mode=%s author=%s total_s=%.3f error=%s",
-                    record.record_id, record.mode, record.author, record.total_s, record.error or "none",
-                )  # fmt: skip
-            await send.send(done(record, outcome.draft.answer_id))
+        try:
+            async with asyncio.timeout(question.max_latency_s):
+                outcome = await self._outcome(question, request)
+            for event in fold.held(outcome):
+                await send(event)
+        except asyncio.CancelledError:
+            failure = Cancelled("the caller went away before the answer was final")
+            raise
+        except Exception as error:
+            failure = _as_failure(error, question)
+            raise failure from error
+        finally:
+            record = fold.record(start, question, outcome if failure is None else None, failure)
+            await self._keep(record, ledger)
+            self.observers.observe(record, tuple(ledger.calls))
+            self.experiments.answered(record)
+            log.info(
+                "answered record=%s mode=%s author=%s total_s=%.3f error=%s",
+                record.record_id, record.mode, record.author, record.total_s, record.error or "none",
+            )  # fmt: skip
+        await send(done(record, outcome.draft.answer_id))
         self._beside(question, record, origin)
 
     def _beside(self, question: Question, record: Record, origin: Origin) -> None:
@@ -313,8 +319,9 @@ class Answering:
 
     async def _embedder_hash(self) -> str | None:
         """An edge keeps its embedder for as long as it runs, and so does the router that started it."""
-        if self._embedder is None:
+        if not self._knows_embedder:
             self._embedder = (await self.edge.status()).embedder_hash
+            self._knows_embedder = True
         return self._embedder
 
 
@@ -326,8 +333,6 @@ def _as_failure(error: Exception, question: Question) -> EdgewiseError:
         case TimeoutError() if question.max_latency_s is not None:
             limit = f"no answer within max_latency_s = {question.max_latency_s} s"
             return DeadlineExceeded(f"{limit}; allow more, or ask in a faster mode such as edge_only")
-        case anyio.BrokenResourceError():
-            return Cancelled("the caller went away before the answer was final")
     log.error("a mode failed", exc_info=error)
     return Internal(f"a fault in edgewise ({type(error).__name__}); its log has the details")
 

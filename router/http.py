@@ -14,6 +14,7 @@ import struct
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,8 +30,9 @@ from edgewise.errors import EdgewiseError, Internal
 from edgewise.ports import Embedder
 from edgewise.types import Citations, Done, Event, Grounding, Question, Retraction, Step, Token
 from edgewise.wire import invalid
+from router import openapi
 from router.answering import Origin
-from router.modes import MODES
+from router.modes import VARIANTS
 from router.openai_types import ChatRequest, EmbeddingRequest
 from router.page import api, files
 from router.service import Router
@@ -51,16 +53,15 @@ def application(router: Router, embedder: Embedder, *, token: str, hosts: frozen
         Route("/v1/models", door.models),
         Route("/metrics", door.metrics),
         Route("/healthz", door.health),
+        Route("/openapi.json", openapi.serve),
         *files.routes(),
         *api.routes(router),
     ]
-    return _Guard(
-        Starlette(
-            routes=routes, exception_handlers={EdgewiseError: _refused, HTTPException: _unrouted, Exception: _failed}
-        ),
-        token,
-        hosts,
+    app = Starlette(
+        routes=routes, exception_handlers={EdgewiseError: _refused, HTTPException: _unrouted, Exception: _failed}
     )
+    app.router.redirect_slashes = False  # it would send callers to wherever their Host header says
+    return _Guard(app, token, hosts)
 
 
 class _Guard:
@@ -127,10 +128,7 @@ class _Door:
         return JSONResponse({"object": "list", "model": body.model, "data": data})
 
     async def models(self, _: Request) -> Response:
-        names = [
-            name for mode, info in MODES.items() for name in (mode, *(f"{mode}+{option}" for option in info.options))
-        ]
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "edgewise"} for name in names]
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "edgewise"} for name in VARIANTS]
         return JSONResponse({"object": "list", "data": data})
 
     async def metrics(self, _: Request) -> Response:
@@ -248,11 +246,14 @@ async def _refused(_: Request, error: Exception) -> Response:
     return response
 
 
-async def _unrouted(request: Request, error: Exception) -> Response:
+async def _unrouted(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return failure(
-        error.status_code, "NotFound", f"there is no {request.method} here; /v1/models says what can be asked"
+    reason = "MethodNotAllowed" if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else "NotFound"
+    response = failure(
+        error.status_code, reason, "there is no such path or method; /openapi.json has those that there are"
     )
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _failed(_: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from pydantic import Field
 from edgewise.texts import Privacy, Text, Value
 
 Author = Literal["edge", "cloud"]
+Via = Literal["", "fallback", "cache", "repeated"]
 
 Expand = Literal["", "window", "section", "document"]
 
@@ -76,7 +77,8 @@ class Findings(Value):
     """The answer to a query, best passage first.
 
     `answerable` is the estimated probability that the answer to the query is in what was searched. `reason` says what
-    could not be searched, and why; it is empty when nothing is missing.
+    could not be searched, and why; it is empty when nothing is missing. `via` is `repeated` for what was found, and
+    paid, in an earlier call with the same idempotency key.
     """
 
     passages: tuple[Passage, ...] = ()
@@ -85,6 +87,7 @@ class Findings(Value):
     cost_basis: CostBasis | None = None
     elapsed_s: float | None = None
     reason: str = ""
+    via: Via = ""
 
 
 class Quote(Value):

@@ -31,6 +31,7 @@ from edgewise.knowledge import Quote as Quote
 from edgewise.knowledge import Reading as Reading
 from edgewise.knowledge import Span as Span
 from edgewise.knowledge import Upload as Upload
+from edgewise.knowledge import Via as Via
 from edgewise.texts import Message as Message
 from edgewise.texts import Privacy as Privacy
 from edgewise.texts import Prompt as Prompt
@@ -125,7 +126,9 @@ class Chunk(Value):
 class Completion(Value):
     """The end of a generation. `flops` is 2 x parameters x tokens, None where the parameter count is unknown.
 
-    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text.
+    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text. `via` says
+    how the answer came about if the side's first upstream was not asked for it: by a `fallback`, out of the `cache`,
+    which costs nothing, or `repeated` for an idempotency key, with the cost that it had when it was given first.
     """
 
     finish_reason: FinishReason
@@ -138,6 +141,7 @@ class Completion(Value):
     flops: float | None = None
     adapter: str = ""
     prompt_surprisal: float | None = None
+    via: Via = ""
 
 
 class Scores(Value):
@@ -203,8 +207,8 @@ class Question(Value):
     mode: str = ""
     user_id: str = Field(default="", max_length=200)
     privacy: Privacy = Privacy.UNKNOWN
-    max_cost_usd: float | None = Field(default=None, ge=0.0)
-    max_latency_s: float | None = Field(default=None, gt=0.0)
+    max_cost_usd: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
+    max_latency_s: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
     hold: bool = False
     collections: tuple[str, ...] = ()
     response_schema: str = Field(default="", max_length=65_536)

@@ -27,6 +27,7 @@ from router.log.places import Place, place_of
 from router.log.reading import Wanted
 from router.log.retention import BATCH, Keep, expire_some
 from router.log.tally import ModeTally, Spend, spend, tally
+from router.log.together import Together
 from router.meter import SideCall
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Log:
         self._keep = keep
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
+        self._together = Together(self._thread, self._put_now)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
@@ -135,22 +137,32 @@ class Log:
         if self._queue.count:
             await asyncio.to_thread(self._wait, line, self._reason or _EARLIER)
         else:
-            await self._on_thread(partial(self._put_now, line))
+            await self._together.do(line)
 
-    def _put_now(self, line: Line) -> None:
-        if self._queue.count:  # by what was before it on this thread
-            self._wait(line, self._reason or _EARLIER)
-            return
+    def _put_now(self, lines: Sequence[Line]) -> Sequence[Exception | None]:
+        """In one transaction. One that is refused takes no other down; while the database is gone, all wait."""
+        reason = self._reason or _EARLIER
+        if not self._queue.count:  # of what was before them on this thread
+            try:
+                work = partial(writing.put, lines=lines, elsewhere=self.place.elsewhere)
+                self._database.run(work, writes=lines)
+            except Refused as error:
+                return [error] if len(lines) == 1 else [each for line in lines for each in self._put_now((line,))]
+            except NotReady as error:
+                if not self._queue.is_open:
+                    return [error] * len(lines)
+                reason = error.message
+            else:
+                self._works()
+                return [None] * len(lines)
+        return [self._waits(line, reason) for line in lines]
+
+    def _waits(self, line: Line, reason: str) -> Exception | None:
         try:
-            self._database.run(partial(writing.put, line=line, elsewhere=self.place.elsewhere), writes=(line,))
-        except Refused:
-            raise
+            self._wait(line, reason)
         except NotReady as error:
-            if not self._queue.is_open:
-                raise
-            self._wait(line, error.message)
-        else:
-            self._works()
+            return error
+        return None
 
     def _wait(self, line: Line, reason: str) -> None:
         try:

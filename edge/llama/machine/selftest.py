@@ -1,7 +1,8 @@
-"""Does llama.cpp work on this processor? Asked of a child process, because a wrong build dies on the spot.
+"""Does llama.cpp work on this processor, with this file? Asked of a child process, because it may die on the spot.
 
-A build for another processor, or by a compiler with a fault, ends with an illegal instruction at the first decode.
-`python -m edge.llama.machine.selftest MODEL` decodes; `check` runs that, and remembers a pass.
+A build for another processor, or by a compiler with a fault, ends with an illegal instruction at the first decode; a
+file that was made to do harm, or is damaged where its head does not show it, may end it in any way.
+`python -m edge.llama.machine.selftest MODEL` decodes; `check` runs that, and remembers a pass by the file's hash.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _REBUILD = (
     'If that fails too, leave AMX out: CMAKE_ARGS="-DCMAKE_C_FLAGS={flags} -DCMAKE_CXX_FLAGS={flags}" make setup. '
     "Meanwhile, edge.repack = false does without AMX and all other special kernels."
 )
+_ANOTHER = "compare it with the hash that its publisher states, or set edge.model to another"
 _NO_AMX = "'-mno-amx-tile -mno-amx-int8 -mno-amx-bf16'"
 
 
@@ -65,8 +67,11 @@ def judge(status: int, last: str, path: Path) -> None:
     if status == 0:
         return
     if status < 0:
+        died = f"llama.cpp died of {signal.Signals(-status).name} when it decoded {path.name}"
+        if models.of(path) is None and -status != signal.SIGILL:
+            raise NotReady(f"{died}, a file of your own: it is damaged or made to do harm; {_ANOTHER}")
         advice = _REBUILD.format(wheels=place.cache_dir() / "wheels", flags=_NO_AMX)
-        raise NotReady(f"llama.cpp died of {signal.Signals(-status).name} when it decoded {path.name}: {advice}")
+        raise NotReady(f"{died}: {advice}")
     raise NotReady(f"the self-test of {path} failed: {last[:500]}")
 
 
@@ -76,6 +81,7 @@ def decode(path: Path, *, repack: bool) -> None:
 
     from edge.llama.native import Flag, Native, Work
 
+    build.be_expendable()
     native = Native(path, 512, 1, Tuning.default(build.cores(), repack=repack))
     tokens = np.array(native.vocabulary.tokenize("The quick brown fox jumps over the lazy dog. " * 4), np.int32)
     native.evaluate([Work(0, 0, tokens, "last")], Flag())
