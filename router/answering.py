@@ -177,13 +177,14 @@ class Answering:
             if fold.add(event):
                 await send(event)
 
-        question, request = await self.as_private_as_it_is(question, self.request(origin, emit, ledger))
+        request = self.request(origin, emit, ledger)
         start = self._first_page(question, request)
         question = question.model_copy(update={"mode": start.mode})
         outcome: Outcome | None = None
         failure: EdgewiseError | None = None
         try:
             async with asyncio.timeout(question.max_latency_s):
+                question, request = await self.as_private_as_it_is(question, request)
                 outcome = await self._outcome(question, request)
             for event in fold.held(outcome):
                 await send(event)
@@ -194,6 +195,7 @@ class Answering:
             failure = _as_failure(error, question)
             raise failure from error
         finally:
+            start = start.model_copy(update={"privacy": question.privacy})
             record = fold.record(start, question, outcome if failure is None else None, failure)
             await self._keep(record, ledger)
             self.observers.observe(record, tuple(ledger.calls))
