@@ -17,8 +17,6 @@ Backend = Literal["openai_compatible", "llama", "replay"]
 cloud_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="The cloud gateway: a large model behind a gate."
 )
-
-
 cloud_app.add_typer(keys_app, name="keys")
 
 

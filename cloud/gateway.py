@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from cloud.upstreams import Upstream, Upstreams
 from edgewise.errors import NotReady
 from edgewise.rpc import Admission
 from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
+
+log = logging.getLogger(__name__)
 
 _REMEMBERED_S = 600.0
 _MOST_REMEMBERED = 2000
@@ -130,7 +133,11 @@ def _answers(
 
 
 def _first_to_last(settings: CloudSettings) -> tuple[CloudSettings, ...]:
-    return settings.upstreams() if settings.backend == "openai_compatible" else (settings,)
+    if settings.backend == "openai_compatible":
+        return settings.upstreams()
+    if settings.fallback:
+        log.warning("cloud.fallback is for the backend openai_compatible; %s is used alone", settings.backend)
+    return (settings,)
 
 
 async def _open_upstream(settings: CloudSettings, gate: CloudSettings, resources: AsyncExitStack) -> Upstream:

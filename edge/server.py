@@ -100,6 +100,10 @@ class EdgeServicer:
         await self._node.delete_document(request.document_id)
         return edge_pb2.DeleteDocumentResponse()
 
+    async def Scrub(self, _request: edge_pb2.ScrubRequest, _: Context) -> edge_pb2.ScrubResponse:
+        await self._node.scrub()
+        return edge_pb2.ScrubResponse()
+
     async def LoadAdapter(self, request: edge_pb2.LoadAdapterRequest, _: Context) -> edge_pb2.LoadAdapterResponse:
         adapter_hash = await self._node.load_adapter(request.name)
         return edge_pb2.LoadAdapterResponse(adapter=request.name, adapter_hash=adapter_hash)

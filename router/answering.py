@@ -37,6 +37,9 @@ from router.log.moments import written
 from router.meter import Budgeted, Clock, Ledger, Metered, MeteredEdge
 from router.modes import MODES, edge_only, parse
 from router.observer import Observers
+from router.purse import Purse
+from router.reach import info_of
+from router.running import Floor, Running
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +52,14 @@ class Origin:
     """Who asks, and for what. An `isolated` question reuses nothing of another one, so that they can be compared.
 
     Those of a comparison that are not isolated (its warm pass) reuse what was asked in the same mode, and only that.
-    `seat` is the part of a question in an experiment.
+    `seat` is the part of a question in an experiment; `purse` is what pays for it, if it is not the owner's money.
     """
 
     app: str = ""
     question_id: str = ""
     isolated: bool = False
     seat: Seat = NO_SEAT
+    purse: Purse | None = None
 
     @property
     def is_compared(self) -> bool:
@@ -105,6 +109,7 @@ class Answering:
     alone: Callable[[], bool]
     clock: Clock
     wall: Callable[[], datetime]
+    floor: Floor = field(default_factory=Floor)
     _embedder: str | None = None
     _knows_embedder: bool = False
     _writing: set[asyncio.Task[None]] = field(default_factory=set)
@@ -118,18 +123,19 @@ class Answering:
             await room.acquire()
             outbox.put_nowait(event)
 
-        job = asyncio.create_task(self._answer(question, origin, send))
-        job.add_done_callback(lambda _: outbox.put_nowait(None))
-        try:
-            while (event := await outbox.get()) is not None:
-                room.release()
-                yield event
-            await job
-        finally:
-            job.cancel()
-            await asyncio.wait({job})
-            # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
-            _ = job.cancelled() or job.exception()
+        with self.floor.taken(Running(origin.app, question.conversation_id, question.user_id, origin.seat.shadow_of)):
+            job = asyncio.create_task(self._answer(question, origin, send))
+            job.add_done_callback(lambda _: outbox.put_nowait(None))
+            try:
+                while (event := await outbox.get()) is not None:
+                    room.release()
+                    yield event
+                await job
+            finally:
+                job.cancel()
+                await asyncio.wait({job})
+                # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
+                _ = job.cancelled() or job.exception()
 
     def request(self, origin: Origin, emit: Emit, ledger: Ledger) -> Request:
         return Request(origin, self.wall(), ledger, emit, uuid.uuid4().hex)
@@ -146,7 +152,7 @@ class Answering:
             response_schema=question.response_schema,
         )
         gated = Gated(self.cloud, self.boundary, request.record_id, request.private_because)
-        cloud = Metered("cloud", Budgeted(gated, question.max_cost_usd), ledger)
+        cloud = Metered("cloud", Budgeted(gated, question.max_cost_usd, ledger), ledger)
         edge = MeteredEdge(self.edge, ledger)
         asked = addresses(question)
         return Desk(
@@ -155,7 +161,8 @@ class Answering:
             local=edge,
             cache_key=keys.cache_key,
             emit=emit,
-            keep=(lambda _: None) if origin.isolated or origin.is_shadow else self._remember,
+            keep=(lambda _: None) if origin.isolated or origin.is_shadow else partial(self._remember, origin.app),
+            info=info_of(origin.app),
             arbiter=self.arbiter,
             embedder=self._embedder_hash,
             settings=self.settings,
@@ -185,7 +192,7 @@ class Answering:
         try:
             async with asyncio.timeout(question.max_latency_s):
                 question, request = await self.as_private_as_it_is(question, request)
-                outcome = await self._outcome(question, request)
+                outcome = await self._outcome(await self._afforded(question, origin), request)
             for event in fold.held(outcome):
                 await send(event)
         except asyncio.CancelledError:
@@ -197,6 +204,8 @@ class Answering:
         finally:
             start = start.model_copy(update={"privacy": question.privacy})
             record = fold.record(start, question, outcome if failure is None else None, failure)
+            if origin.purse is not None:
+                origin.purse.settle(ledger.owed_usd if record.cost_usd is None else record.cost_usd)
             await self._keep(record, ledger)
             self.observers.observe(record, tuple(ledger.calls))
             self.experiments.answered(record)
@@ -211,7 +220,7 @@ class Answering:
         """Once an answer is complete, an experiment may want its question answered in another mode as well."""
 
         async def ask(question: Question, seat: Seat) -> None:
-            async with aclosing(self.events(question, replace(origin, seat=seat))) as events:
+            async with aclosing(self.events(question, replace(origin, seat=seat, purse=None))) as events:
                 async for _ in events:
                     pass
 
@@ -224,6 +233,12 @@ class Answering:
             cloud=partial(status_of, self.cloud),
             ask=ask,
         )
+
+    async def _afforded(self, question: Question, origin: Origin) -> Question:
+        """With what its app may still spend as its limit."""
+        if origin.purse is None:
+            return question
+        return await origin.purse.limited(question, partial(status_of, self.cloud), self.settings.max_tokens)
 
     async def _outcome(self, question: Question, request: Request) -> Outcome:
         mode, options = parse(question.mode)
@@ -304,12 +319,12 @@ class Answering:
         """Writes the record to the end, even if the caller leaves meanwhile."""
         await asyncio.shield(self._in_the_background(self.records.write(record, tuple(ledger.calls))))
 
-    def _remember(self, passages: tuple[Passage, ...]) -> None:
-        self._in_the_background(self._kept_on_the_edge(passages))
+    def _remember(self, app: str, passages: tuple[Passage, ...]) -> None:
+        self._in_the_background(self._kept_on_the_edge(passages, info_of(app)))
 
-    async def _kept_on_the_edge(self, passages: tuple[Passage, ...]) -> None:
+    async def _kept_on_the_edge(self, passages: tuple[Passage, ...], collection: str) -> None:
         try:
-            await self.edge.keep(passages)
+            await self.edge.keep(passages, collection)
         except EdgewiseError as error:
             log.warning("what the cloud informed of was not kept: %s", error.message)
 

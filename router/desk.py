@@ -196,7 +196,7 @@ class Desk:
 
     `arbiter` decides; `embedder` is the hash of the model that `local` embeds with. `asked_at` is in the device's time.
 
-    `keep` lets the device remember what the cloud informed of, once the answer is out.
+    `keep` lets the device remember what the cloud informed of, once the answer is out, in the collection `info`.
     """
 
     edge: Writer
@@ -205,6 +205,7 @@ class Desk:
     cache_key: str
     emit: Emit
     keep: Callable[[tuple[Passage, ...]], None]
+    info: str
     arbiter: Arbiter
     embedder: Callable[[], Awaitable[str | None]]
     settings: RouterSettings

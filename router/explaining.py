@@ -64,13 +64,15 @@ class _Before:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """What this device has beside the two sides. `private_because` and `rewrites` are of the question and settings.
+    """What this device has beside the two sides. `private_because` and `rewrites` are of the question and settings,
+    `app` is whose answers before count; everybody's if it is empty.
 
     It `rewrites` where the cloud makes queries of the question.
     """
 
     boundary: Boundary
     log: Log
+    app: str
     private_because: str
     rewrites: bool
 
@@ -79,7 +81,7 @@ async def explained(question: Question, desk: Desk, own: Own, cloud: SideStatus)
     """`desk` has a cloud that is `Unasked`, of the status `cloud`."""
     mode, _ = parse(question.mode)
     foreseen = await MODES[mode].foresee(question, desk)
-    before = await _before(own.log, question.mode, foreseen.author)
+    before = await _before(own, question.mode, foreseen.author)
     sends = ("prompt", *foreseen.sends) if own.rewrites and "query" in foreseen.sends else foreseen.sends
     outgoing = [one for kind, texts in _TEXTS.items() if kind in sends for one in await _held(texts(question), own)]
     held = next((one.held_because for one in outgoing if one.held_because), "")
@@ -139,9 +141,9 @@ async def _held(texts: Iterable[tuple[str, Text]], own: Own) -> list[Outgoing]:
     return found
 
 
-async def _before(log: Log, mode: str, author: Author | None) -> _Before:
+async def _before(own: Own, mode: str, author: Author | None) -> _Before:
     records = [
-        one for one in await log.newest(limit=_BEFORE, mode=mode)
+        one for one in await own.log.newest(limit=_BEFORE, mode=mode, app=own.app)
         if not one.error and author in {None, one.author}
     ]  # fmt: skip
     costs = [one.cost_usd for one in records if one.cost_usd is not None]

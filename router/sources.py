@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgewise.types import CLOUD_INFO, Expand, Findings, Passage, Privacy, Query, Question, Text
+from edgewise.types import Expand, Findings, Passage, Privacy, Query, Question, Text
 from router.config import RouterSettings
 from router.desk import CLOUD_CANNOT, Desk, step
 from router.rewriting import searches
@@ -52,7 +52,7 @@ async def from_cloud(question: Question, desk: Desk) -> Gathered:
 
 
 async def _here(question: Question, wanted: Sequence[Text], desk: Desk, expand: Expand | None = None) -> Findings:
-    collections = (*question.collections, CLOUD_INFO) if question.collections else ()
+    collections = (*question.collections, desk.info) if question.collections else ()
     more = {"collections": collections} | ({} if expand is None else {"expand": expand})
     queries = [_query(text, desk).model_copy(update=more) for text in wanted]
     return merged(*[await desk.edge.retrieve(query) for query in queries])

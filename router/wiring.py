@@ -16,9 +16,10 @@ from cloud.config import CloudSettings, readable_server
 from edge.client import EdgeClient
 from edge.config import EdgeSettings
 from edgewise import settings
-from edgewise.errors import CloudUnavailable, EdgeUnavailable, NotReady
+from edgewise.errors import CloudUnavailable, EdgeUnavailable, EdgewiseError, NotReady
 from edgewise.place import read_secret
 from edgewise.types import Author, SideStatus
+from router.apps import Apps
 from router.arbiter.arbiter import ARBITER, Arbiter, Models
 from router.child import Child
 from router.compare.judge import Judge
@@ -26,6 +27,7 @@ from router.config import PrivacySettings, RouterSettings
 from router.egress import AuditLog, Boundary, Gated, Policy
 from router.egress.detectors import Structural
 from router.experiments.live import Experiments
+from router.forgetting import Forgetting
 from router.log import Keep, Log, Place, place_in
 from router.metrics import DROPPED, EDGE_RESTARTS, SENT, Metrics
 from router.service import Router, edge_answers_for_itself
@@ -70,6 +72,8 @@ class Stack:
     edge_ready: Ready
     boundary: Boundary
     records: Place
+    log: Log
+    settings: Settings
     telemetry: Telemetry | None = None
 
     def judge(self, author: Author) -> Judge:
@@ -137,7 +141,36 @@ async def open_stack(
         )
         stack.push_async_callback(router.close)
         _watch(router.metrics, edge_child, telemetry)
-        yield Stack(router, edge, cloud, ready, boundary, records.place, telemetry)
+        yield Stack(router, edge, cloud, ready, boundary, records.place, records, chosen, telemetry)
+
+
+def forgetting_of(stack: Stack, apps: Apps, data_dir: Path) -> Forgetting:
+    """What forgets, and says what of this installation it cannot reach."""
+    remarks = []
+    if stack.settings.telemetry.otlp_endpoint:
+        remarks.append(f"what telemetry has sent stays at {stack.settings.telemetry.otlp_endpoint}")
+    if stack.records.file is None:
+        remarks.append(f"{stack.records.name} was asked to delete; its own journals and backups are its operator's")
+
+    async def answers() -> str:
+        """Of the gateway's cache. What a provider keeps is its own affair."""
+        try:
+            await stack.cloud.forget_answers()
+        except EdgewiseError as error:
+            return f"answers that the cloud gateway has cached may stay: {error.message}"
+        return ""
+
+    return Forgetting(
+        stack.log,
+        stack.edge,
+        stack.router.floor,
+        stack.router.settled,
+        stack.edge_ready,
+        apps,
+        data_dir,
+        answers=answers,
+        remarks=tuple(remarks),
+    )
 
 
 def _telemetry(chosen: TelemetrySettings, boundary: Boundary) -> Telemetry | None:

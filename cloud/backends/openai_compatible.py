@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What a token at most is of, before a server counts as one that knows no end: some stream a character at a time.
-_PIECES = 16
+_PIECES = 8
 _CHARACTERS = 64
 
 

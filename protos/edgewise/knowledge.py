@@ -19,6 +19,11 @@ CLOUD_INFO = "cloud-info"
 """The collection of what the cloud informed of."""
 
 
+def cloud_info(app: str = "") -> str:
+    """That of an app: it tells what was asked, so each app has one of its own."""
+    return f"{CLOUD_INFO}-{app}" if app else CLOUD_INFO
+
+
 class CostBasis(StrEnum):
     """What a cost stands on: a provider's price, a price we made up for a stand-in, or a recording."""
 

@@ -24,7 +24,7 @@ from grpc_reflection.v1alpha import reflection
 from edgewise.addresses import cannot_listen, check_free
 from edgewise.admission import Admission as Admission
 from edgewise.callers import Anybody, Caller, Callers
-from edgewise.errors import EdgewiseError, Internal
+from edgewise.errors import EdgewiseError, Internal, Overloaded
 from edgewise.wire import MAX_MESSAGE_BYTES, message_class, parse, status_metadata
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ _SERVER_OPTIONS = (
 _CALLS_AT_ONCE = 64
 # So many more may be there at once to be refused by us, who say when to try again; what is beyond them grpc refuses.
 _BEING_REFUSED = 1024
+_SOON_S = 1.0
 # Says that a call which streams in was taken, see `streamed_in`.
 _TAKEN = "edgewise-taken"
 
@@ -210,6 +211,8 @@ async def _abort(context: Context, error: Exception) -> None:
     if not isinstance(error, EdgewiseError):
         log.error("a handler failed", exc_info=error)
         error = Internal(f"a fault in edgewise ({type(error).__name__}); its log has the details")
+    if isinstance(error, Overloaded) and error.retry_after_s is None:
+        error = Overloaded(error.message, retry_after_s=_SOON_S)  # nobody said when: but it passes, and soon
     await context.abort(grpc.StatusCode[error.code], error.message, status_metadata(error))
 
 

@@ -18,6 +18,8 @@ from edgewise.experiments import ExperimentStatus as ExperimentStatus
 from edgewise.experiments import Skipped as Skipped
 from edgewise.explanations import Explanation as Explanation
 from edgewise.explanations import Outgoing as Outgoing
+from edgewise.forgetting import Forgotten as Forgotten
+from edgewise.forgetting import Unwanted as Unwanted
 from edgewise.knowledge import CLOUD_INFO as CLOUD_INFO
 from edgewise.knowledge import Author as Author
 from edgewise.knowledge import CostBasis as CostBasis
@@ -32,6 +34,7 @@ from edgewise.knowledge import Reading as Reading
 from edgewise.knowledge import Span as Span
 from edgewise.knowledge import Upload as Upload
 from edgewise.knowledge import Via as Via
+from edgewise.knowledge import cloud_info as cloud_info
 from edgewise.texts import Message as Message
 from edgewise.texts import Privacy as Privacy
 from edgewise.texts import Prompt as Prompt

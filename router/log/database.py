@@ -83,6 +83,20 @@ class Database:
             with self._in_words(), self._engine.connect() as connection:
                 connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def scrub(self) -> None:
+        """Writes SQLite's file anew, so that not a byte is left of what was deleted; NotReady while others read it."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self._in_words(), self._engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute("VACUUM")
+            (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise NotReady(
+                "another program reads the records, so that what was deleted cannot be overwritten yet; end it, and "
+                "forget once more"
+            )
+
     def close(self) -> None:
         self._engine.dispose()
 

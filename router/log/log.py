@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -16,12 +16,13 @@ from typing import TypeVar
 
 import sqlalchemy as sql
 
-from edgewise.errors import NotReady
-from edgewise.types import Grade, Record, Turn
+from edgewise.errors import NotFound, NotReady
+from edgewise.types import Grade, Record, Turn, Unwanted
 from router.egress import Boundary
 from router.log import reading, writing
 from router.log.backlog import Backlog, Entry, Line, Queue
 from router.log.database import Database, Gone, Refused
+from router.log.forgetting import Doomed, Forgetting
 from router.log.moments import Clock, utc_now, written
 from router.log.places import Place, place_of
 from router.log.reading import Wanted
@@ -48,6 +49,7 @@ class Log:
         """Use `open`: a log must be started."""
         self._database = database
         self._queue = queue
+        self._forgetting = Forgetting(database, queue)
         self._keep = keep
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
@@ -146,7 +148,7 @@ class Log:
             try:
                 work = partial(writing.put, lines=lines, elsewhere=self.place.elsewhere)
                 self._database.run(work, writes=lines)
-            except Refused as error:
+            except (Refused, NotFound) as error:
                 return [error] if len(lines) == 1 else [each for line in lines for each in self._put_now((line,))]
             except NotReady as error:
                 if not self._queue.is_open:
@@ -174,13 +176,14 @@ class Log:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    async def get(self, record_id: str) -> Record:
-        """One record with its grades; NotFound."""
+    async def get(self, record_id: str, app: str = "") -> Record:
+        """One record with its grades; NotFound, also where an app is given and it is not that one's."""
+        wanted = Wanted(1, app=app)
 
         def get() -> Record:
-            for waiting in self._queue.records(lambda entry: entry.record_id == record_id, 1):
+            for waiting in self._queue.records(lambda entry: entry.record_id == record_id and wanted.has(entry), 1):
                 return waiting
-            return self._graded(self._database.run(partial(reading.one, record_id=record_id)))
+            return self._graded(self._database.run(partial(reading.one, record_id=record_id, app=app)))
 
         return await self._on_thread(get)
 
@@ -213,16 +216,17 @@ class Log:
         conversation_id: str = "",
         since: str = "",
         experiment: str = "",
+        app: str = "",
     ) -> tuple[Record, ...]:
         """Newest first, from the one before `before_record_id` on; `since` is a time as records have it.
 
         Without the database a page may be short of what it should have; the one that would be empty is a NotReady.
         """
-        wanted = Wanted(limit, before_record_id, mode, conversation_id, since, experiment)
+        wanted = Wanted(limit, before_record_id, mode, conversation_id, since, experiment, app)
         return await self._on_thread(partial(self._page, wanted))
 
     def _page(self, wanted: Wanted) -> tuple[Record, ...]:
-        begins_here = not wanted.before or self._queue.has(wanted.before)
+        begins_here = not wanted.before or self._queue.has(wanted.before, wanted.app)
         waiting = self._queue.records(wanted.has, wanted.limit, wanted.before) if begins_here else ()
         if len(waiting) == wanted.limit:
             return waiting
@@ -275,6 +279,20 @@ class Log:
 
     def _graded(self, record: Record) -> Record:
         return self._queue.graded((record,))[0]
+
+    # --- forgetting ---------------------------------------------------------------------------------------------------
+
+    async def doomed(self, unwanted: Unwanted, documents: Collection[str] = (), within: str = "") -> Doomed:
+        """What would be forgotten, with what stands on some documents; of an app only, if it is given."""
+        return await self._on_thread(partial(self._forgetting.doomed, unwanted, documents, within))
+
+    async def erase(self, doomed: Doomed) -> None:
+        """Forgets it, whether it is in the database or waits for it."""
+        await self._on_thread(partial(self._forgetting.erase, doomed))
+
+    async def scrub(self) -> None:
+        """Overwrites on disk what was removed; NotReady while another program reads the database."""
+        await self._on_thread(self._database.scrub)
 
     # --- keeping ------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import sqlalchemy as sql
 from edgewise.types import Grade
 from router.log.backlog import Line
 from router.log.egress import Kept, grade_without_content, released
+from router.log.reading import unknown
 from router.log.tables import call_rows, calls, grade_row, grades, record_row, records
 
 # Made once: SQLAlchemy takes as long to make one as to run it.
@@ -32,8 +33,10 @@ def put(connection: sql.Connection, lines: Sequence[Line], *, elsewhere: bool) -
 
 
 def _put_grade(connection: sql.Connection, grade: Grade, grade_id: str, *, elsewhere: bool) -> None:
-    has_content = sql.select(records.c.has_content).where(records.c.record_id == grade.record_id)
-    kept = grade if not elsewhere or connection.scalar(has_content) else grade_without_content(grade)
+    has_content = connection.scalar(sql.select(records.c.has_content).where(records.c.record_id == grade.record_id))
+    if has_content is None:  # it was forgotten a moment ago
+        raise unknown(grade.record_id)
+    kept = grade if not elsewhere or has_content else grade_without_content(grade)
     connection.execute(_ADD_GRADE, grade_row(kept, grade_id))
 
 

@@ -34,6 +34,7 @@ class Export:
     log: Log
     policy: Policy
     with_private: bool = False
+    app: str = ""
     left_out: int = 0
     _said: dict[tuple[str, str], list[Said]] = field(default_factory=dict)
     _private: set[tuple[str, str]] = field(default_factory=set)
@@ -75,7 +76,7 @@ class Export:
         """The ids of the records, newest first: the records themselves are too many to hold."""
         found: list[str] = []
         before = ""
-        while page := await self.log.newest(limit=_PAGE, before_record_id=before, since=since):
+        while page := await self.log.newest(limit=_PAGE, before_record_id=before, since=since, app=self.app):
             found += [record.record_id for record in page]
             before = page[-1].record_id
         return found

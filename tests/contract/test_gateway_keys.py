@@ -246,6 +246,39 @@ def test_who_leaves_has_spent_what_it_may_have_cost(settings: Settings, upstream
     run(main)
 
 
+def test_the_same_call_again_is_paid_once(settings: Settings, upstream: Upstream, tmp_path: Path) -> None:
+    async def main() -> None:
+        token = await new_key(tmp_path, Account(name="zoe", budget_usd=1.0))
+        request = cloud_pb2.CloudServiceGenerateRequest(
+            prompt=pack(PROMPT.value, types_pb2.Prompt), options=pack(OPTIONS, types_pb2.Options), idempotency_key="k"
+        )
+        async with serving(settings(), tmp_path) as served, open_channel(served.address) as channel:
+            stub = cloud_pb2_grpc.CloudServiceStub(channel)
+            for via in ("", "repeated"):
+                call = stub.Generate(request, metadata=(("authorization", f"Bearer {token}"),))
+                *_, last = [event async for event in call]
+                assert last.completion.via == via
+        assert len(upstream.requests) == 1
+        found = await standing(tmp_path, "zoe")
+        assert found.spent_usd == pytest.approx(COST)
+        assert (found.calls, found.tokens, found.reserved_usd) == (2, 27, 0)
+
+    run(main)
+
+
+def test_a_key_reaches_its_models_only(settings: Settings, upstream: Upstream, tmp_path: Path) -> None:
+    async def main() -> None:
+        allowed = await new_key(tmp_path, Account(name="zoe", allowed=frozenset({"ok"})))
+        other = await new_key(tmp_path, Account(name="ann", allowed=frozenset({"something-else"})))
+        async with serving(settings(), tmp_path) as served, served.client(allowed) as zoe, served.client(other) as ann:
+            with pytest.raises(EdgewiseError):
+                await answer(ann)
+            assert upstream.requests == []
+            assert (await answer(zoe)).model == "ok"
+
+    run(main)
+
+
 def test_a_refusal_that_passes_says_when(settings: Settings, tmp_path: Path) -> None:
     async def main() -> None:
         token = await new_key(tmp_path, Account(name="zoe", requests_per_minute=2))
@@ -254,6 +287,16 @@ def test_a_refusal_that_passes_says_when(settings: Settings, tmp_path: Path) -> 
         waits = [result.retry_after_s for result in results if isinstance(result, Overloaded)]
         assert len(waits) == 3
         assert all(wait is not None and 0 < wait <= 30 for wait in waits)
+
+    run(main)
+
+
+def test_an_upstream_that_says_no_time_passes_soon(settings: Settings, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(settings(model="429-bare"), tmp_path) as served, served.client() as client:
+            with pytest.raises(Overloaded) as caught:
+                await answer(client)
+            assert caught.value.retry_after_s == 1
 
     run(main)
 

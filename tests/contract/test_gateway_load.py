@@ -126,7 +126,7 @@ def test_told_to_stop_it_lets_calls_end_for_a_while(ends: bool, settings: Settin
 
     async def main(upstream: Held) -> None:
         token = await new_key(tmp_path, Account(name="zoe", budget_usd=1.0))
-        held = settings(base_url=upstream.url, stop_grace_s=20 if ends else 1)
+        held = settings(base_url=upstream.url, stop_grace_s=20 if ends else 3)
         async with (
             serving(held, tmp_path) as served,
             served.client(token) as zoe,

@@ -114,7 +114,7 @@ def test_expired_information_is_used_offline_and_called_so(tried: Trying) -> Non
 
 def test_a_device_that_cannot_keep_anything_still_answers(tried: Trying) -> None:
     class Full(FakeEdge):
-        async def keep(self, passages: tuple[Passage, ...]) -> None:
+        async def keep(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> None:
             raise ContextOverflow("the disk is full")
 
     async def work(place: Place) -> None:

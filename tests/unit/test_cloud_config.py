@@ -127,7 +127,9 @@ def test_a_password_in_the_url_is_not_shown() -> None:
 def test_the_examples_in_the_readme_are_valid() -> None:
     readme = (Path(__file__).parents[2] / "cloud" / "README.md").read_text(encoding="utf-8")
     examples = re.findall(r"(?:^    \[cloud\]\n)(?:(?:    .*)?\n)+", readme, re.MULTILINE)
-    first, several = [settings.load(CloudSettings, tomllib.loads(textwrap.dedent(each))["cloud"]) for each in examples]
+    tables = [tomllib.loads(textwrap.dedent(each))["cloud"] for each in examples]
+    of_router, first, several = [settings.load(CloudSettings, table) for table in tables]
+    assert of_router.address.startswith("https://")
     assert first.backend == several.backend == "openai_compatible"
     assert first.own_price() is not None
     assert [each.billed_price() is not None for each in several.upstreams()] == [True, True]

@@ -98,10 +98,9 @@ class Book:
     def standings(self) -> tuple[Standing, ...]:
         """As of the last transaction: what this one has changed is not written yet."""
         today = key(Period.DAY, self.now)
-        usage = {
-            (row["account"], row["period"]): _usage(row)
-            for row in self._connection.execute(sql.select(USAGE)).mappings()
-        }
+        current = sql.select(USAGE).where(USAGE.c.period.in_(self.periods()))
+        rows = self._connection.execute(current).mappings()
+        usage = {(row["account"], row["period"]): _usage(row) for row in rows}
         return tuple(
             _standing(row, usage, today, self.now)
             for row in self._connection.execute(sql.select(ACCOUNTS).order_by(ACCOUNTS.c.created_at)).mappings()

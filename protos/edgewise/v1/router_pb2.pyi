@@ -403,6 +403,42 @@ class ExportTraceResponse(_message.Message):
     left_out: int
     def __init__(self, line: _Optional[str] = ..., left_out: _Optional[int] = ...) -> None: ...
 
+class ForgetRequest(_message.Message):
+    __slots__ = ("record_id", "conversation_id", "document_id", "app", "user_id", "before")
+    RECORD_ID_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    APP_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    record_id: str
+    conversation_id: str
+    document_id: str
+    app: str
+    user_id: str
+    before: str
+    def __init__(self, record_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., document_id: _Optional[str] = ..., app: _Optional[str] = ..., user_id: _Optional[str] = ..., before: _Optional[str] = ...) -> None: ...
+
+class Forgotten(_message.Message):
+    __slots__ = ("records", "redacted", "documents", "cloud_info", "remarks")
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    REDACTED_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    CLOUD_INFO_FIELD_NUMBER: _ClassVar[int]
+    REMARKS_FIELD_NUMBER: _ClassVar[int]
+    records: int
+    redacted: int
+    documents: int
+    cloud_info: int
+    remarks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, records: _Optional[int] = ..., redacted: _Optional[int] = ..., documents: _Optional[int] = ..., cloud_info: _Optional[int] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ForgetResponse(_message.Message):
+    __slots__ = ("forgotten",)
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    forgotten: Forgotten
+    def __init__(self, forgotten: _Optional[_Union[Forgotten, _Mapping]] = ...) -> None: ...
+
 class Arm(_message.Message):
     __slots__ = ("mode", "weight")
     MODE_FIELD_NUMBER: _ClassVar[int]
