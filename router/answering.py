@@ -288,7 +288,8 @@ class Answering:
             await request.emit(step("history", f"{left_out} older turns left out (router.history_turns)"))
         labels = [turn.text.label for turn in history]
         objections = [await self.boundary.policy.objection(turn.text) for turn in history]
-        taint = next(filter(None, objections), None) if Privacy.PRIVATE not in labels else _TAINTED
+        objection = next(filter(None, objections), None)
+        taint = _TAINTED if Privacy.PRIVATE in labels else objection and f"in an earlier turn, {objection}"
         if taint and question.privacy is not Privacy.PRIVATE:
             question = question.model_copy(update={"privacy": Privacy.PRIVATE})
             request = replace(request, private_because=taint)
