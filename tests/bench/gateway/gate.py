@@ -33,6 +33,7 @@ _LIMITS: Mapping[str, tuple[str, ...]] = {
     "a budget": ("--budget", "1000"),
     "a quota": ("--per-day", "9999999"),
 }
+_PRICE = {"EDGEWISE_CLOUD__USD_PER_MTOK_PROMPT": "0.1", "EDGEWISE_CLOUD__USD_PER_MTOK_COMPLETION": "0.4"}
 _PER_S = 100
 _CLIENTS = 8
 _SOAK = 10_000
@@ -142,7 +143,7 @@ def _new_key(data_dir: Path, name: str, *limits: str) -> str:
 
 @contextmanager
 def _gateway(data_dir: Path, recorded: Path | None, settings: Mapping[str, str] | None = None) -> Iterator[Running]:
-    replay = {"EDGEWISE_CLOUD__BACKEND": "replay", "EDGEWISE_CLOUD__REPLAY_FILE": str(recorded)}
+    replay = {"EDGEWISE_CLOUD__BACKEND": "replay", "EDGEWISE_CLOUD__REPLAY_FILE": str(recorded), **_PRICE}
     chosen = replay if recorded else {"EDGEWISE_CLOUD__BACKEND": "openai_compatible", **(settings or {})}
     where = ("--address", "127.0.0.1:0", "--data-dir", str(data_dir))
     # More than the callers, so that none of them is refused because another one's call is still being ended.
