@@ -16,7 +16,6 @@ from schemathesis.specs.openapi.checks import (
     negative_data_rejection,
     response_schema_conformance,
     status_code_conformance,
-    unsupported_method,
 )
 
 from router import http, openapi
@@ -34,7 +33,6 @@ CHECKS: list[Any] = [
     content_type_conformance,
     response_schema_conformance,
     negative_data_rejection,
-    unsupported_method,
 ]
 
 
