@@ -43,7 +43,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @schema.parametrize()
-@thorough(60)
+@thorough(40)
 def test_what_the_document_promises_holds(case: Case[Any], fuzzed: Site) -> None:
     response = case.call(
         base_url=f"http://127.0.0.1:{fuzzed.port}", headers={"authorization": f"Bearer {TOKEN}"}, timeout=30
