@@ -70,6 +70,8 @@ def judge(status: int, last: str, path: Path) -> None:
         return
     if status < 0:
         died = f"llama.cpp died of {signal.Signals(-status).name} when it decoded {path.name}"
+        if -status == signal.SIGKILL:
+            raise NotReady(f"{died}, probably for want of memory: end other programs, or choose a smaller model")
         if models.of(path) is None and -status != signal.SIGILL:
             raise NotReady(f"{died}, a file of your own: it is damaged or made to do harm; {_ANOTHER}")
         advice = _REBUILD.format(wheels=place.cache_dir() / "wheels", flags=_NO_AMX)
