@@ -55,6 +55,7 @@ class EdgeNode:
         library: Library,
         settings: EdgeSettings,
         opened: AsyncExitStack,
+        *,
         prefixes: Path,
     ) -> None:
         self.max_document_bytes = settings.max_document_bytes
@@ -83,7 +84,9 @@ class EdgeNode:
             except ExceptionGroup as failure:
                 raise failure.exceptions[0] from None
             embedder, library = knowledge.result()
-            node = cls(engine.result(), embedder, library, settings, opened.pop_all(), data_dir / "edge" / _PREFIXES)
+            node = cls(
+                engine.result(), embedder, library, settings, opened.pop_all(), prefixes=data_dir / "edge" / _PREFIXES
+            )
             node.watch(settings)
             return node
 
