@@ -221,11 +221,9 @@ async def _open_engine(settings: EdgeSettings, directory: Path, opened: AsyncExi
         engine = await OpenAIUrlEngine.open(settings)
     else:
         from edge.llama.engine import LlamaEngine
-        from edge.llama.machine import selftest
         from edge.llama.native import Gpu
 
         path = await asyncio.to_thread(models.locate, settings.model)
-        await selftest.check(path, repack=settings.repack)
         engine = await LlamaEngine.open(
             path,
             context_tokens=settings.context_tokens,

@@ -29,6 +29,7 @@ from edgewise.types import Event, Options, Passage, Privacy, Question, Record, S
 from router import prompts
 from router.arbiter.arbiter import Arbiter
 from router.config import RouterSettings
+from router.defanging import addresses
 from router.desk import Desk, Outcome, Writer, question_text, step
 from router.egress import Boundary, Gated
 from router.experiments.assignment import NO_SEAT, Seat
@@ -149,9 +150,10 @@ class Answering:
         gated = Gated(self.cloud, self.boundary, request.record_id, request.private_because)
         cloud = Metered("cloud", Budgeted(gated, question.max_cost_usd, ledger), ledger)
         edge = MeteredEdge(self.edge, ledger)
+        asked = addresses(question)
         return Desk(
-            edge=Writer("edge", edge, emit, keys, held=question.hold),
-            cloud=Writer("cloud", cloud, emit, keys, held=question.hold),
+            edge=Writer("edge", edge, emit, keys, held=question.hold, asked=asked),
+            cloud=Writer("cloud", cloud, emit, keys, held=question.hold, asked=asked),
             local=edge,
             cache_key=keys.cache_key,
             emit=emit,

@@ -39,6 +39,7 @@ from router.arbiter.arbiter import Arbiter
 from router.arbiter.ensemble import Expected
 from router.arbiter.rules import Rule, Verdict
 from router.config import RouterSettings
+from router.defanging import Defanging, addresses, defanged, reads_others
 from router.egress.audit import NotAudited
 from router.meter import MeteredEdge, PlainSide
 
@@ -102,12 +103,16 @@ class Foreseen:
 class Writer:
     """One side as a mode uses it."""
 
-    def __init__(self, author: Author, side: PlainSide, emit: Emit, options: Options, *, held: bool) -> None:
+    def __init__(
+        self, author: Author, side: PlainSide, emit: Emit, options: Options, *, held: bool, asked: frozenset[str]
+    ) -> None:
+        """`asked` are the addresses that the asker wrote; of an answer from other texts they are all that is left."""
         self._author: Author = author
         self._side = side
         self._emit = emit
         self.options = options
         self._held = held
+        self._asked = asked
 
     async def write(self, prompt: Prompt, *, show: bool = True) -> Draft:
         """A draft of the answer, shown to the caller while it is being written unless `show` is false.
@@ -148,20 +153,27 @@ class Writer:
         text: list[str] = []
         chunks: list[Chunk] = []
         end: Completion | None = None
+        work = Defanging(self._asked, is_json=bool(options.response_schema)) if reads_others(prompt) else None
+
+        async def say(piece: str) -> None:
+            text.append(piece)
+            if show and piece:
+                await self._emit(Token(answer_id=answer_id, author=self._author, text=piece))
+
         try:
             async with aclosing(self._side.generate(prompt, options)) as parts:
                 async for part in parts:
                     if isinstance(part, Completion):
                         end = part
                         continue
-                    text.append(part.text)
                     chunks.append(part)
-                    if show and part.text:
-                        await self._emit(Token(answer_id=answer_id, author=self._author, text=part.text))
+                    await say(work.feed(part.text) if work else part.text)
+            if work:
+                await say(work.rest())
             if options.response_schema and end and end.finish_reason == "stop" and not _is_json("".join(text)):
                 raise self._ignores_schemas()
         except CloudUnavailable as error:
-            if show and text and not self._held:
+            if show and any(text) and not self._held:
                 raise BrokenOff(f"the cloud's answer broke off: {error.message}") from None
             raise
         if end is None:
@@ -253,8 +265,8 @@ class Desk:
         await self.emit(Token(answer_id=draft.answer_id, author=draft.author, text=draft.text.value))
 
     def quote(self, text: Text, question: Question) -> Draft:
-        """Words of a passage as a draft of the edge, which chose them and wrote none."""
-        joined = Text.join((question_text(question), text)).derive(text.value)
+        """Words of a passage as a draft of the edge, which chose them and wrote none; links in it lead nowhere."""
+        joined = Text.join((question_text(question), text)).derive(defanged(text.value, addresses(question)))
         return Draft(uuid.uuid4().hex, "edge", joined, Completion(finish_reason="stop", tokens=Tokens(), model=""))
 
     def abstain(self, draft: Draft) -> Draft:

@@ -21,7 +21,7 @@ from router.reach import Reach
 from router.web import failure, refused
 
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
-FOR_APPS = frozenset({"/v1/chat/completions", "/v1/embeddings", "/v1/models"})
+FOR_APPS = frozenset({"/v1/chat/completions", "/v1/embeddings", "/v1/models", "/openapi.json"})
 """What apps may use; all else that is not open is the owner's."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:@/?#\\\[\]]+)(?::[0-9]{1,5})?")

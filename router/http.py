@@ -13,6 +13,7 @@ import struct
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,9 +29,10 @@ from edgewise.errors import EdgewiseError, Internal
 from edgewise.ports import Embedder
 from edgewise.types import Citations, Done, Event, Grounding, Question, Retraction, Step, Token
 from edgewise.wire import invalid
+from router import openapi
 from router.apps import NO_APPS, Apps
 from router.guard import LOCAL, Guard, reach_of
-from router.modes import MODES
+from router.modes import VARIANTS
 from router.openai_types import ChatRequest, EmbeddingRequest
 from router.page import api, files
 from router.reach import OWNERS_HTTP
@@ -58,11 +60,13 @@ def application(
         Route("/v1/models", door.models),
         Route("/metrics", door.metrics),
         Route("/healthz", door.health),
+        Route("/openapi.json", openapi.serve),
         *files.routes(),
         *api.routes(router),
     ]
     handlers = {EdgewiseError: _refused, HTTPException: _unrouted, Exception: _failed}
     site = Starlette(routes=routes, exception_handlers=handlers)
+    site.router.redirect_slashes = False  # it would send callers to wherever their Host header says
     return Guard(site, callers, apps, hosts=hosts, is_open=_OPEN)
 
 
@@ -97,10 +101,7 @@ class _Door:
         return JSONResponse({"object": "list", "model": body.model, "data": data})
 
     async def models(self, _: Request) -> Response:
-        names = [
-            name for mode, info in MODES.items() for name in (mode, *(f"{mode}+{option}" for option in info.options))
-        ]
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "edgewise"} for name in names]
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "edgewise"} for name in VARIANTS]
         return JSONResponse({"object": "list", "data": data})
 
     async def metrics(self, _: Request) -> Response:
@@ -215,11 +216,14 @@ async def _refused(_: Request, error: Exception) -> Response:
     return refused(error)
 
 
-async def _unrouted(request: Request, error: Exception) -> Response:
+async def _unrouted(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return failure(
-        error.status_code, "NotFound", f"there is no {request.method} here; /v1/models says what can be asked"
+    reason = "MethodNotAllowed" if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else "NotFound"
+    response = failure(
+        error.status_code, reason, "there is no such path or method; /openapi.json has those that there are"
     )
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def _failed(_: Request, error: Exception) -> Response:

@@ -12,14 +12,16 @@ from edgewise.types import Privacy, Question, Sampling, Text, Turn
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _listed(given: object) -> object:
     return [given] if isinstance(given, str) else given
 
 
-Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_listed)]
+_Some = Annotated[str, Field(min_length=1)]
+_Many = Annotated[tuple[_Some, ...], Field(min_length=1, max_length=2048)]
+Texts = Annotated[tuple[_Some, ...], BeforeValidator(_listed, json_schema_input_type=_Some | tuple[_Some, ...])]
 """A list of them, or a single one."""
 
 
@@ -154,7 +156,7 @@ class ChatRequest(_Body):
 
 
 class EmbeddingRequest(_Body):
-    input: Annotated[Texts, Field(min_length=1, max_length=2048)]
+    input: Annotated[_Many, BeforeValidator(_listed, json_schema_input_type=_Some | _Many)]
     model: str
     encoding_format: Literal["float", "base64"] = "float"
     user: str = ""

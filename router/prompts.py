@@ -38,8 +38,12 @@ def closed_book(question: Question, *, step_by_step: bool = False) -> Prompt:
 
 
 def from_facts(question: Question, facts: Sequence[Text]) -> Prompt:
-    """The question after the facts that its answer must stand on."""
-    parts = (Text.ours("Facts:"), *facts, Text.ours("\nQuestion: "))
+    """The question after the facts that its answer must stand on.
+
+    Facts are somebody else's, whatever they call their source: defanging.py tells their answers apart by that.
+    """
+    known = tuple(fact.model_copy(update={"sources": (*fact.sources, "looked up")}) for fact in facts)
+    parts = (Text.ours("Facts:"), *known, Text.ours("\nQuestion: "))
     instruction = _instruction(question, _FROM_FACTS, _FROM_FACTS_AS_JSON)
     return _chat(question, instruction, Text.join((Text.join(parts, "\n"), question_text(question))))
 

@@ -158,7 +158,7 @@ class Router:
         desk = answering.desk(question, request, options)
         dry = replace(
             desk,
-            cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True),
+            cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True, asked=frozenset()),
             settings=self._settings.model_copy(update={"rewrite": "off"}),
         )
         own = Own(answering.boundary, self._log, origin.app, request.private_because, self._settings.rewrite == "cloud")

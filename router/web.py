@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections.abc import Awaitable
 from typing import Any, TypeVar
@@ -11,28 +12,47 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from edgewise.errors import Cancelled, EdgewiseError, TooLarge
+from edgewise.errors import Cancelled, EdgewiseError, InvalidInput, TooLarge
 from edgewise.wire import invalid
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+BODY_S = 30.0
+"""For all of it to arrive."""
 BodyT = TypeVar("BodyT", bound=BaseModel)
 T = TypeVar("T")
 
 
 async def body_of(request: Request, body_type: type[BodyT]) -> BodyT:
-    """The body of a request as a value; TooLarge before more than the limit is held."""
-    data = bytearray()
+    """The body of a request as a value; TooLarge before more than the limit is held, InvalidInput for one that is no
+    JSON, does not arrive in time, or names a field twice: of two values somebody would heed the other one.
+    """
     try:
-        async for piece in request.stream():
-            data += piece
-            if len(data) > MAX_BODY_BYTES:
-                raise TooLarge(f"the body is over {MAX_BODY_BYTES} bytes; ingest long texts instead of sending them")
+        async with asyncio.timeout(BODY_S):
+            data = await _all_of(request)
     except ClientDisconnect:
         raise Cancelled("the caller went away while sending") from None
+    except TimeoutError:
+        raise InvalidInput(f"the body did not arrive within {BODY_S:.0f} s; send it at once") from None
     try:
-        return body_type.model_validate_json(bytes(data))
+        value = body_type.model_validate_json(data)
+        json.loads(data, object_pairs_hook=_once, parse_int=len, parse_float=len)
     except ValidationError as error:
         raise invalid(error) from None
+    return value
+
+
+async def _all_of(request: Request) -> bytes:
+    data = bytearray()
+    async for piece in request.stream():
+        data += piece
+        if len(data) > MAX_BODY_BYTES:
+            raise TooLarge(f"the body is over {MAX_BODY_BYTES} bytes; ingest long texts instead of sending them")
+    return bytes(data)
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise InvalidInput("a field of the body is there twice; send it once")
 
 
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:

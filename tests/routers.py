@@ -161,13 +161,14 @@ async def place(
     unknown: Literal["allow", "hold"] = "allow",
     observers: Sequence[Observer] = (),
     records_wait: bool = False,
+    within_s: float = 20,
 ) -> AsyncIterator[Place]:
-    """A router that keeps its records in a directory. Nothing in it may take longer than 20 seconds.
+    """A router that keeps its records in a directory. It is over after `within_s` seconds.
 
     If `records_wait`, they do so on disk while the database fails.
     """
     async with AsyncExitStack() as exits:
-        await exits.enter_async_context(asyncio.timeout(20))
+        await exits.enter_async_context(asyncio.timeout(within_s))
         backlog = directory / "backlog.jsonl" if records_wait else None
         records = await Log.open(log_url(directory), backlog=backlog, retry_s=0.05)
         exits.push_async_callback(records.close)

@@ -76,9 +76,15 @@ class Site:
 
 @asynccontextmanager
 async def site(
-    directory: Path, edge: FakeEdge, cloud: FakeCloud, settings: RouterSettings, token: str = TOKEN
+    directory: Path,
+    edge: FakeEdge,
+    cloud: FakeCloud,
+    settings: RouterSettings,
+    token: str = TOKEN,
+    *,
+    within_s: float = 20,
 ) -> AsyncIterator[Site]:
-    async with place(directory, edge, cloud, settings, records_wait=True) as opened:
+    async with place(directory, edge, cloud, settings, records_wait=True, within_s=within_s) as opened:
         app = http.application(opened.router, edge, callers=owner_of(token))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
         with socket.create_server(("127.0.0.1", 0)) as listener:

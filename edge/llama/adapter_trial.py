@@ -13,6 +13,7 @@ from edge import models
 from edge.llama.adapters import Adapter
 from edge.llama.machine import build, selftest
 from edge.llama.machine.calibration import Tuning
+from edge.models import gguf_header
 from edgewise import place
 from edgewise.errors import InvalidInput, NotReady
 
@@ -25,6 +26,12 @@ async def check(model: Path, adapter: Adapter, *, repack: bool) -> None:
     mark = place.cache_dir() / "selftest" / build.key(digest, adapter.digest, str(repack))
     if mark.exists():
         return
+    try:
+        await asyncio.to_thread(gguf_header.check_head, adapter.path)
+    except gguf_header.Malformed as fault:
+        raise InvalidInput(f"the adapter {adapter.name} is damaged: {fault}; {_ADVICE}") from None
+    except OSError as error:
+        raise NotReady(f"{adapter.path} cannot be read: {error.strerror}; replace or remove it") from None
     status, last = await selftest.run("edge.llama.adapter_trial", str(model), str(adapter.path), str(repack))
     if status < 0:
         raise InvalidInput(f"llama.cpp dies of the adapter {adapter.name}; {_ADVICE}")
@@ -39,6 +46,7 @@ def decode(model: Path, adapter: Path, *, repack: bool) -> None:
 
     from edge.llama.native import Flag, Native, Work
 
+    build.be_expendable()
     native = Native(model, 512, 1, Tuning.default(build.cores(), repack=repack))
     native.load_adapter(adapter, models.digest(adapter))
     tokens = np.arange(2, 10, dtype=np.int32)

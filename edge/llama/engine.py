@@ -21,7 +21,7 @@ from edge.llama.chat_template import ChatTemplate, Rendered
 from edge.llama.deadline import Deadline
 from edge.llama.grammars.grammar import Grammar, Grammars
 from edge.llama.job import Job, Steps
-from edge.llama.machine import build, calibration
+from edge.llama.machine import build, calibration, selftest
 from edge.llama.machine.invariance import is_invariant
 from edge.llama.native import NO_GPU, Gpu, Native
 from edge.llama.owner import Owner
@@ -98,7 +98,7 @@ class LlamaEngine:
         label: str = "",
     ) -> LlamaEngine:
         """Load a GGUF. NotReady if it is missing, damaged, not what the catalogue says, has no chat template, or takes
-        more memory than there is.
+        more memory than there is. One that is new here is loaded first by a child, which dies of what is wrong with it.
 
         `context_tokens`, a request's window, is capped at what the model was trained on. Without `threads` and
         `flash_attention` they are what was measured for this model here, or all cores and off. `repack` is Tuning's.
@@ -108,6 +108,7 @@ class LlamaEngine:
         tuning = calibration.tuning(digest, threads, flash_attention, repack=repack)
         if gpu.layers == 0:
             await asyncio.to_thread(memory.check, path, context_tokens, parallel, tuning)
+        await selftest.check(path, repack=repack)
         fingerprint = build.key(digest, str(context_tokens), str(parallel), str(tuning.flash_attention), str(repack))
 
         def load() -> tuple[Native, Scheduler, Callable[[], None]]:

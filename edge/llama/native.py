@@ -182,11 +182,14 @@ class Native:
         """
         if digest in self._adapters:
             return
+        changed = NotFound(f"{path.name} was replaced or removed while the request waited; ask again")
+        if not _is(path, digest):
+            raise changed
         self._log.clear()
         adapter = self._llama.llama_adapter_lora_init(self._model, str(path).encode())
         if not _is(path, digest):
             self._llama.llama_adapter_lora_free(adapter)
-            raise NotFound(f"{path.name} was replaced or removed while the request waited; ask again")
+            raise changed
         if not adapter:
             raise InvalidInput(f"{path.name} is no adapter for this model ({self._log}); make one from this model")
         self._adapters[digest] = adapter

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from edge import models
 from edge.llama.machine import build
+from edge.models import gguf_header
 from edge.models.entries import ModelFile, Requantised, size_of
 from edgewise.errors import Conflict, InvalidInput, NotReady
 
@@ -33,6 +34,7 @@ def requantise(name_or_path: str, to: str, progress: Callable[[int], None]) -> m
     path = models.locate(name_or_path)
     digest = models.digest(path)
     models.check_hash(path, digest)
+    gguf_header.check(path)
     origin = models.of(path)
     name = f"{origin.name if origin else path.stem.lower()}-to-{to}"
     content = ModelFile(f"{path.stem}.{to}.gguf", "", None, None)

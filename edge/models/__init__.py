@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from edge.models import hub, wheel
+from edge.models import gguf_header, hub, wheel
 from edge.models.digests import digest as digest
 from edge.models.digests import sha256 as sha256
 from edge.models.entries import (
@@ -89,6 +89,8 @@ def verify(name: str) -> None:
                 f"it into models.toml"
             )
         check_hash(path, found)
+        if model.kind == "gguf":
+            gguf_header.check(path)
 
 
 def of(path: Path) -> Model | None:
@@ -231,9 +233,11 @@ def _fetch_from_hub(model: Model, source: HuggingFace, directory: Path, report: 
         raise NotReady(
             f"{source} has SHA-256 {found} instead of {wanted}; it was thrown away; is it the right revision?"
         )
-    if not _is_gguf(part):
+    try:
+        gguf_header.check_head(part)
+    except gguf_header.Malformed as fault:
         hub.forget(part)
-        raise NotReady(f"{source} is not a GGUF file; it was thrown away")
+        raise NotReady(f"{source} is not a sound GGUF file: {fault}; it was thrown away") from None
     report("checking the hash", 1, 1)
     own.remember(replace(model, files=(replace(file, sha256=found, bytes=size_of(part)),)), arrival.commit)
     part.replace(directory / file.name)

@@ -210,8 +210,8 @@ class Question(Value):
     mode: str = ""
     user_id: str = Field(default="", max_length=200)
     privacy: Privacy = Privacy.UNKNOWN
-    max_cost_usd: float | None = Field(default=None, ge=0.0)
-    max_latency_s: float | None = Field(default=None, gt=0.0)
+    max_cost_usd: float | None = Field(default=None, ge=0.0, allow_inf_nan=False)
+    max_latency_s: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
     hold: bool = False
     collections: tuple[str, ...] = ()
     response_schema: str = Field(default="", max_length=65_536)

@@ -15,6 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from edgewise.errors import (
     LEAVES,
@@ -77,11 +78,16 @@ def parse(data: bytes, message_type: type[MessageT]) -> MessageT:
 def invalid(error: ValidationError) -> InvalidInput:
     """What is wrong with some input, in one line and without repeating the input."""
     faults = [
-        f"{'.'.join(str(part)[:60] for part in fault['loc']) or 'value'}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors()
+        f"{'.'.join(str(part)[:60] for part in fault['loc']) or 'value'}: {_fault(fault)}" for fault in error.errors()
     ]
     more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
     return InvalidInput("; ".join(faults[:3]) + more)
+
+
+def _fault(fault: ErrorDetails) -> str:
+    if fault["type"] == "union_tag_invalid":  # pydantic's words repeat what was sent
+        return f"{fault['ctx']['discriminator']} has to be one of {fault['ctx']['expected_tags']}"
+    return fault["msg"].removeprefix("Value error, ")
 
 
 def pack_chunk(chunk: Chunk) -> types_pb2.Chunk:

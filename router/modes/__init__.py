@@ -53,6 +53,8 @@ MODES: dict[str, Mode] = {
     "agent": Mode(agent.answer, agent.foresee, "the edge works with tools, cloud information among them", sources=True),
     "auto": Mode(auto.answer, auto.foresee, "picks a mode for the question", sources=True),
 }
+VARIANTS = tuple(name for mode, info in MODES.items() for name in (mode, *(f"{mode}+{one}" for one in info.options)))
+"""All that a question may name."""
 
 
 def parse(name: str) -> tuple[str, frozenset[str]]:

@@ -39,7 +39,8 @@ RPCS = {
     },
 }  # fmt: skip
 ROUTES = {
-    "/v1/chat/completions": "own", "/v1/embeddings": "any", "/v1/models": "any", "/metrics": "owner",
+    "/v1/chat/completions": "own", "/v1/embeddings": "any", "/v1/models": "any", "/openapi.json": "any",
+    "/metrics": "owner",
     "/healthz": "open", "/page/ask": "owner", "/page/overview": "owner", "/page/records": "owner",
     "/page/records/{record_id}": "owner", "/page/records/{record_id}/grade": "owner",
     **dict.fromkeys(files.PATHS, "open"),

@@ -9,6 +9,7 @@ from edge.llama.requantise import requantise
 from edge.models.entries import Requantised, directory_of
 from edge.models_cli import models_app
 from edgewise.errors import Conflict, InvalidInput, NotReady
+from tests import ggufs
 
 NAME = models.SMOLLM2.name
 
@@ -43,9 +44,10 @@ def test_another_weight_type_stands_beside_the_original(gguf: Path) -> None:
 
 def test_a_file_that_is_none_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "Broken.gguf"
-    path.write_bytes(b"GGUF and nothing else")
-    with pytest.raises(NotReady, match="cannot make q8_0 of"):
-        requantise(str(path), "q8_0", lambda _: None)
+    for content, words in ((b"GGUF and nothing else", "damaged"), (ggufs.EMPTY, "cannot make q8_0 of")):
+        path.write_bytes(content)
+        with pytest.raises(NotReady, match=words):
+            requantise(str(path), "q8_0", lambda _: None)
     assert list(directory_of("broken-to-q8_0").iterdir()) == []
     with pytest.raises(InvalidInput, match="there are q8_0"):
         requantise(NAME, "q4_7", lambda _: None)

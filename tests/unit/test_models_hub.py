@@ -16,9 +16,10 @@ from edge.models import Model, hub
 from edge.models.entries import directory_of
 from edge.models_cli import models_app
 from edgewise.errors import Conflict, InvalidInput, NotFound, NotReady
+from tests import ggufs
 from tests.hub import Hub, running
 
-CONTENT = b"GGUF" + os.urandom(3_000_000)
+CONTENT = ggufs.EMPTY + os.urandom(3_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 SOURCE = "hf:them/tiny-GGUF/tiny-q8.gguf@v1"
 
@@ -98,7 +99,7 @@ def test_a_transfer_that_the_hub_itself_would_not_vouch_for_is_refused(server: H
 
 def test_a_page_instead_of_a_model_is_refused(server: Hub) -> None:
     server.content = b"<html>please log in</html>"
-    with pytest.raises(NotReady, match="not a GGUF file"):
+    with pytest.raises(NotReady, match="not a sound GGUF file"):
         pull(None, trust_first=True)
 
 
@@ -141,7 +142,7 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(server: Hub
     server.drops = [2_000_000, 0, 0, 0, 0, 0]
     with pytest.raises(NotReady):
         pull(None, trust_first=True)
-    server.content, server.etag, server.drops = b"GGUF" + b"another" * 400_000, '"two"', []
+    server.content, server.etag, server.drops = ggufs.EMPTY + b"another" * 400_000, '"two"', []
     server.heeds_if_range = heeds_if_range
     assert pull(None, trust_first=True).path.read_bytes() == server.content
 

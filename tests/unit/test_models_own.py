@@ -7,6 +7,7 @@ from edge import models
 from edge.models import digests
 from edge.models.entries import HuggingFace, LocalFile, directory_of
 from edgewise.errors import InvalidInput, NotReady
+from tests import ggufs
 
 SHA256 = "a" * 64
 
@@ -50,7 +51,7 @@ def test_a_described_model_is_in_the_catalogue(described: Path) -> None:
 def test_a_file_of_the_user_is_used_where_it_is(described: Path) -> None:
     path = described.parent / "mine.gguf"
     described.write_text(f'[mine]\nsource = "file:{path}"\n')
-    path.write_bytes(b"GGUF and so on")
+    path.write_bytes(ggufs.EMPTY + b"and so on")
     assert models.locate("mine") == models.ensure("mine") == path
     models.check_hash(path, "anything")
     with pytest.raises(NotReady, match=f"no hash.*{models.sha256(path)}"):

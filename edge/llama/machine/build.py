@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -33,6 +34,12 @@ def settle() -> None:
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+
+def be_expendable() -> None:
+    """In a child: a file that eats the memory of the machine shall cost this process, before any other."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _processor() -> str:

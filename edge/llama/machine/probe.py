@@ -1,7 +1,8 @@
 """What a GGUF is and what it would take: read by llama.cpp itself, in a child process, without loading the weights.
 
 `python -m edge.llama.machine.probe MODEL ...` does it. The child shields this process from a file that makes llama.cpp
-crash, and llama.cpp's log, where the sizes are said, is nobody else's there.
+crash, and llama.cpp's log, where the sizes are said, is nobody else's there. Before that, the head of the file has to
+pass our own reader.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from edge import models
 from edge.llama.machine import build
 from edge.llama.machine.calibration import Tuning
+from edge.models import gguf_header
 from edge.models.digests import write_atomically
 from edgewise import place
 from edgewise.errors import NotReady
@@ -65,6 +67,7 @@ def probe(path: Path, context_tokens: int = 512, sequences: int = 1, tuning: Tun
     kept = place.cache_dir() / "probes" / f"{build.key(digest, *arguments)}.json"
     with suppress(OSError, ValueError, TypeError):
         return Probe(**json.loads(kept.read_text(encoding="utf-8")))
+    gguf_header.check(path)
     found = _ask(path, arguments)
     with suppress(OSError):  # it can be asked again
         write_atomically(kept, json.dumps(asdict(found)))
@@ -97,6 +100,7 @@ def read(
     path: Path, context_tokens: int, sequences: int, chunk_tokens: int, *, flash_attention: bool, repack: bool
 ) -> Probe:
     """In the child. NotReady as above."""
+    build.be_expendable()
     from llama_cpp import llama_cpp as llama
 
     log: list[tuple[int, str]] = []
