@@ -13,7 +13,6 @@ import struct
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
@@ -218,7 +217,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _unrouted(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    reason = "MethodNotAllowed" if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else "NotFound"
+    reason = "MethodNotAllowed" if error.status_code == 405 else "NotFound"
     response = failure(
         error.status_code, reason, "there is no such path or method; /openapi.json has those that there are"
     )
