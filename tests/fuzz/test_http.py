@@ -18,7 +18,6 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from edgewise.callers import Anybody
 from router import http, openapi
 from router.openai_types import Extras
 from router.page import files
@@ -53,7 +52,7 @@ def test_what_the_document_promises_holds(case: Case[Any], fuzzed: Site) -> None
 
 
 def test_the_document_has_every_path(fuzzed: Site) -> None:
-    app: Any = http.application(fuzzed.place.router, fuzzed.place.edge, callers=Anybody())
+    app: Any = http.application(fuzzed.place.router, fuzzed.place.edge)
     served = {
         (route.path, method.lower())
         for route in app._app.routes
