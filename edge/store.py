@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from edge.config import StoreName
+from edge.hnsw import clear_unused
 from edgewise.errors import NotReady
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def _open_chroma(place: Path, embedder_hash: str, dimension: int) -> Iterator[Ch
             fresh.rename(place)
         for left in (fresh, stale):
             shutil.rmtree(left, ignore_errors=True)
+        clear_unused(place)
     store = ChromaStore(place, {"embedder": embedder_hash, "dimension": dimension}, dimension)
     try:
         yield store
@@ -204,6 +206,7 @@ class ChromaStore:
             copy.close()
         self.close()
         with usable(self._place):
+            clear_unused(fresh)
             self._place.rename(stale)
             fresh.rename(self._place)
             shutil.rmtree(stale)

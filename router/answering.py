@@ -184,13 +184,14 @@ class Answering:
             if fold.add(event):
                 await send(event)
 
-        question, request = await self.as_private_as_it_is(question, self.request(origin, emit, ledger))
+        request = self.request(origin, emit, ledger)
         start = self._first_page(question, request)
         question = question.model_copy(update={"mode": start.mode})
         outcome: Outcome | None = None
         failure: EdgewiseError | None = None
         try:
             async with asyncio.timeout(question.max_latency_s):
+                question, request = await self.as_private_as_it_is(question, request)
                 outcome = await self._outcome(await self._afforded(question, origin), request)
             for event in fold.held(outcome):
                 await send(event)
@@ -201,6 +202,7 @@ class Answering:
             failure = _as_failure(error, question)
             raise failure from error
         finally:
+            start = start.model_copy(update={"privacy": question.privacy})
             record = fold.record(start, question, outcome if failure is None else None, failure)
             if origin.purse is not None:
                 origin.purse.settle(ledger.owed_usd if record.cost_usd is None else record.cost_usd)
@@ -286,7 +288,8 @@ class Answering:
             await request.emit(step("history", f"{left_out} older turns left out (router.history_turns)"))
         labels = [turn.text.label for turn in history]
         objections = [await self.boundary.policy.objection(turn.text) for turn in history]
-        taint = next(filter(None, objections), None) if Privacy.PRIVATE not in labels else _TAINTED
+        objection = next(filter(None, objections), None)
+        taint = _TAINTED if Privacy.PRIVATE in labels else objection and f"in an earlier turn, {objection}"
         if taint and question.privacy is not Privacy.PRIVATE:
             question = question.model_copy(update={"privacy": Privacy.PRIVATE})
             request = replace(request, private_because=taint)

@@ -210,7 +210,7 @@ def _described(path: str, one: _Operation, refs: Any) -> dict[str, Any]:
         "description": "What went wrong",
         "content": {"application/json": {"schema": refs[Error, "serialization"]}},
     }
-    statuses = sorted({error.http for error in LEAVES.values()} | {403, 405})
+    statuses = sorted({error.http for error in LEAVES.values()} | {403, 405, 415})
     answers = {"200": {"description": one.summary, "content": given}} | {str(status): failed for status in statuses}
     if one.open:
         answers["503"] = answers["200"]

@@ -40,9 +40,9 @@ def closed_book(question: Question, *, step_by_step: bool = False) -> Prompt:
 def from_facts(question: Question, facts: Sequence[Text]) -> Prompt:
     """The question after the facts that its answer must stand on.
 
-    A fact that does not say where it is from is somebody's, which is what its answer is told apart by (defanging.py).
+    Facts are somebody else's, whatever they call their source: defanging.py tells their answers apart by that.
     """
-    known = tuple(fact if fact.sources else fact.model_copy(update={"sources": ("unknown",)}) for fact in facts)
+    known = tuple(fact.model_copy(update={"sources": (*fact.sources, "looked up")}) for fact in facts)
     parts = (Text.ours("Facts:"), *known, Text.ours("\nQuestion: "))
     instruction = _instruction(question, _FROM_FACTS, _FROM_FACTS_AS_JSON)
     return _chat(question, instruction, Text.join((Text.join(parts, "\n"), question_text(question))))

@@ -261,9 +261,9 @@ def _who_gets_it(cloud: CloudSettings, *, embedded: bool) -> str | None:
         return cloud.address
     if not (cloud.backend or embedded):
         return None
-    searched = readable_server(cloud.web_search_url) if cloud.web_search_url else ""
-    asked = cloud.server if cloud.backend == "openai_compatible" else ""
-    return ", ".join(filter(None, (asked, searched))) or "this device"
+    asked = [one.server for one in cloud.upstreams()] if cloud.backend == "openai_compatible" else []
+    searched = [readable_server(cloud.web_search_url)] if cloud.web_search_url else []
+    return ", ".join(dict.fromkeys((*asked, *searched))) or "a model on this device"
 
 
 def _cloud_client(cloud: CloudSettings, sockets: Path, *, started: bool) -> CloudClient | NoCloud:

@@ -191,7 +191,7 @@ def main(place: Path) -> None:
             assert in_a_child(partial(run, directory, kind, arm)) == -signal.SIGKILL, (kind, at, "was not killed")
             assert holding(directory, SECRET), (kind, at, "had nothing left to do")
             assert in_a_child(partial(run, directory, kind)) == 0, (kind, at)
-            assert holding(directory, SECRET) == [], (kind, at)
+            assert holding(directory, SECRET) == [], (kind, at, holding(directory, SECRET))
             assert holding(directory, OTHER), (kind, at)
             print(kind, at)
 

@@ -80,5 +80,16 @@ def renumbered(path: Path, key: str, value: int, to: Path) -> Path:
     return to
 
 
+def reworded(path: Path, key: str, value: str, to: Path) -> Path:
+    """A copy of a file in which a text of its metadata is another, filled up with spaces to be as long."""
+    content = bytearray(path.read_bytes())
+    start = content.index(_text(key)) + len(_text(key)) + 4
+    (length,) = struct.unpack_from("<Q", content, start)
+    assert len(value) <= length
+    content[start + 8 : start + 8 + length] = value.encode().ljust(length)
+    to.write_bytes(content)
+    return to
+
+
 def _text(value: str) -> bytes:
     return struct.pack("<Q", len(value.encode())) + value.encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -14,12 +15,12 @@ from edgewise.types import Passage, Question, Unwanted
 from router.answering import Origin
 from router.apps import NO_APPS, Apps
 from router.config import RouterSettings
+from router.egress import AuditLog, Boundary, Policy
 from router.experiments.live import Experiments
 from router.forgetting import Forgetting
 from router.log import Log
 from router.service import Router, edge_answers_for_itself
 from tests.arbiters import an_arbiter
-from tests.boundaries import ALLOWING
 from tests.routers import Heard, a_cloud, log_url
 from tests.sides import FakeCloud, passage
 
@@ -88,9 +89,11 @@ async def device(directory: Path, store: StoreName = "sqlite", *, apps: Apps = N
         exits.push_async_callback(edge.close)
         log = await Log.open(log_url(directory), backlog=directory / "backlog.jsonl", retry_s=600)
         exits.push_async_callback(log.close)
-        cloud, routing = a_cloud(), RouterSettings()
-        experiments = await Experiments.open(directory / "experiments", log, ALLOWING.policy)
-        router = Router(edge, cloud, log, ALLOWING, routing, arbiter=an_arbiter(routing), experiments=experiments)
+        cloud, routing, audit = a_cloud(), RouterSettings(), AuditLog(directory)
+        exits.push_async_callback(asyncio.to_thread, audit.close)
+        boundary = Boundary(Policy("allow"), audit, "cloud.example.com")
+        experiments = await Experiments.open(directory / "experiments", log, boundary.policy)
+        router = Router(edge, cloud, log, boundary, routing, arbiter=an_arbiter(routing), experiments=experiments)
         exits.push_async_callback(router.close)
         forgetting = Forgetting(
             log, edge, router.floor, router.settled, edge_answers_for_itself, apps, directory

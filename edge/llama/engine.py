@@ -105,10 +105,10 @@ class LlamaEngine:
         Prefixes outlive the engine in `prefix_directory`.
         """
         digest = await asyncio.to_thread(_checked_digest, path)
-        await selftest.check(path, repack=repack)
         tuning = calibration.tuning(digest, threads, flash_attention, repack=repack)
         if gpu.layers == 0:
             await asyncio.to_thread(memory.check, path, context_tokens, parallel, tuning)
+        await selftest.check(path, repack=repack)
         fingerprint = build.key(digest, str(context_tokens), str(parallel), str(tuning.flash_attention), str(repack))
 
         def load() -> tuple[Native, Scheduler, Callable[[], None]]:

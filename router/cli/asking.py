@@ -17,6 +17,7 @@ import typer
 from edgewise import exits
 from edgewise.errors import EdgewiseError, InvalidInput
 from router.cli.local import AsJson, DataDir, EmbeddedCloud, as_given, client, data_directory
+from router.cli.terminal import plain
 
 if TYPE_CHECKING:
     from edgewise.client import Answer, Client
@@ -205,5 +206,5 @@ def _print_json(answer: Answer) -> None:
 
 
 def _write(text: str, stream: TextIO) -> None:
-    stream.write(text)
+    stream.write(plain(text))
     stream.flush()

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from edgewise.types import Explanation
 
 
+_MAY = {"PUBLIC": "labelled public", "UNKNOWN": "not labelled, and no detector objects", "PRIVATE": ""}
+
+
 def explain(
     question: Annotated[str, typer.Argument(help="The question that would be asked.")],
     mode: Mode = "",
@@ -65,8 +68,8 @@ def _leaving(found: Explanation) -> list[str]:
     head = f"may leave the device, for the cloud{to}" if found.leaves else f"stays on the device: {found.leaves_reason}"
     lines = [f"  the question {head}"]
     for one in found.outgoing:
-        may = f"is held: {one.held_because}" if one.held_because else "may be sent"
-        lines.append(f"    {one.what} ({one.label.value}) {may}")
+        may = f"is held: {one.held_because}" if one.held_because else f"may be sent: {_MAY[one.label.value]}"
+        lines.append(f"    {one.what} {may}")
     passages = any("passages" in one.what for one in found.outgoing)
     lines.append(f"    all {'other ' if passages else ''}passages of this device stay here, and so do names and ids")
     return lines

@@ -16,6 +16,7 @@ import typer
 from edgewise import exits
 from edgewise.errors import InvalidInput, NotFound, NotReady
 from router.cli.local import AsJson, DataDir, as_given, client, data_directory
+from router.cli.terminal import plain
 
 if TYPE_CHECKING:
     from edgewise.client import Client
@@ -73,7 +74,7 @@ def log(
         _print_json([record.model_dump(mode="json") for record in records])
     else:
         found = exits.run(_newest(place, Wanted(limit or _SHOWN, mode, since)))
-        print("\n".join(lines_of(found)) if found else _none(mode, since))
+        print(plain("\n".join(lines_of(found))) if found else _none(mode, since))
 
 
 @dataclass(frozen=True, slots=True)

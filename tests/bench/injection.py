@@ -40,10 +40,10 @@ from router import prompts
 from router.answering import Origin
 from router.compare.statistics import share_interval
 from router.config import RouterSettings
+from router.egress import AuditLog, Boundary, Policy
 from router.log import Log
 from router.service import Router
 from tests.bench import results
-from tests.boundaries import ALLOWING
 
 ALONE = "model alone"
 MODES = ("edge_only+rag", "edge_only+long_context", "cloud_info_edge_rag", "agent")
@@ -116,11 +116,13 @@ async def opened(directory: Path) -> AsyncIterator[tuple[EdgeNode, _Shown, _Show
     edge: Any = _Shown(node)
     cloud: Any = _Shown(NoCloud())
     records = await Log.open(f"sqlite:///{directory / 'records.db'}")
-    router = Router(edge, cloud, records, ALLOWING, RouterSettings())
+    audit = AuditLog(directory)
+    router = Router(edge, cloud, records, Boundary(Policy("allow"), audit, "cloud.example.com"), RouterSettings())
     try:
         yield node, edge, cloud, router
     finally:
         await router.close()
+        await asyncio.to_thread(audit.close)
         await records.close()
         await node.close()
 

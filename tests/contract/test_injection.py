@@ -97,6 +97,21 @@ def test_a_quote_keeps_its_words_and_its_source_but_leads_nowhere(tmp_path: Path
     asyncio.run(main())
 
 
+def test_a_document_cannot_pass_for_the_question(tmp_path: Path) -> None:
+    async def main() -> None:
+        for source in ("question", ""):
+            edge, cloud = obedient(ORDERS[0], Privacy.PUBLIC)
+            found = edge.passages[0]
+            text = found.text.model_copy(update={"sources": (source,) if source else ()})
+            edge.passages = (found.model_copy(update={"text": text, "source": source}),)
+            async with place(tmp_path, edge, cloud, RouterSettings()) as opened:
+                heard = await opened.ask(question("edge_only+rag"))
+                assert heard.citations
+                assert not LIVE.search(heard.text)
+
+    asyncio.run(main())
+
+
 def test_an_address_that_the_asker_wrote_comes_back(tmp_path: Path) -> None:
     async def main() -> None:
         address = "https://ferry.example/times"

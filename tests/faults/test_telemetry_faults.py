@@ -262,8 +262,10 @@ def test_off_imports_nothing_of_opentelemetry() -> None:
     program = """
     import sys
     from router import daemon, http, server, wiring
+    from router.egress import Boundary, Policy
     from router.telemetry.config import TelemetrySettings
-    assert wiring._telemetry(TelemetrySettings()) is None
+    boundary = Boundary.of_recordings(Policy("allow"))
+    assert wiring._telemetry(TelemetrySettings(), boundary) is None
     found = sorted(name for name in sys.modules if name.startswith("opentelemetry"))
     assert not found, found
     """

@@ -125,7 +125,7 @@ def test_any_message_is_answered_or_refused(channel: grpc.Channel, method: Metho
     any_message = st.lists(messages.of(method.input_type), min_size=1, max_size=4 if method.client_streaming else 1)
 
     @given(any_message)
-    @thorough(40)
+    @thorough(30)
     def run(parts: list[Any]) -> None:
         called(channel, method, [part.SerializeToString() for part in parts])
 

@@ -317,6 +317,8 @@ def test_the_self_test_passes_here_and_is_remembered(
 def test_the_self_test_says_how_to_rebuild(tmp_path: Path) -> None:
     with pytest.raises(NotReady, match=r"died of SIGILL.*make setup.*-fno-dse.*-mno-amx-tile"):
         selftest.judge(-signal.SIGILL, "", tmp_path / "model.gguf")
+    with pytest.raises(NotReady, match=r"died of SIGKILL.*memory"):
+        selftest.judge(-signal.SIGKILL, "", tmp_path / "model.gguf")
     garbage = tmp_path / "garbage.gguf"
     garbage.write_bytes(b"GGUF")
     with pytest.raises(NotReady, match="damaged"):

@@ -47,19 +47,22 @@ def test_a_file_that_kills_llama_cpp_kills_a_child(
         opened(path)
 
 
+def test_a_chat_template_without_end_holds_up_a_child(
+    gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    path = ggufs.reworded(gguf, "tokenizer.chat_template", template, tmp_path / "endless.gguf")
+    monkeypatch.setattr(selftest, "_TIMEOUT_S", 4.0)
+    with pytest.raises(NotReady, match=r"endless\.gguf was not ready in 4 s"):
+        opened(path)
+
+
 def test_a_head_that_lies_reaches_no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing, "_ask", lambda *_: pytest.fail("llama.cpp was asked"))
     path = tmp_path / "lies.gguf"
     path.write_bytes(ggufs.build({"k": ggufs.texts(count=(1 << 64) - 1)}))
     with pytest.raises(NotReady, match=r"fetch it again.*edgewise models verify"):
         opened(path)
-
-
-def test_a_file_that_has_been_loaded_is_not_tried_again(gguf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened(gguf)
-    monkeypatch.setattr("sys.executable", "/nonexistent")
-    asyncio.run(selftest.check(gguf))
-    opened(gguf)
 
 
 def test_a_hash_is_compared_before_anything_reads_the_file(

@@ -20,6 +20,7 @@ KEYS = [
     "ghp_abcdefghijklmnopqrstuvwxyz0123456789", "gho_16C7e42F292c6912E7710c838347Ae178B4a",
     "github_pat_11ABCDEFG0abcdefghijkl_mnopqrstuvwxyz", "glpat-abcdefghijklmnopqrst",
     "xoxb-123456789012-abcdefGHIJKL", "sk_live_abcdefghijklmnop1234", "sk-abcdefghijklmnop1234",
+    "sk-egqyiidbZlKczddtZgmFieyf",
     "sk-proj-Ab1cdefghijklmnopqrstuvwx", "sk-ant-api03-abcdefghijklmnop", "npm_abcdefghijklmnopqrstuvwxyz0123456789",
     "hf_abcdefghijklmnopqrstuvwxyzABCDEFGH", "SG.abcdefghijklmnopqrstuv.abcdefghijklmnopqrstuvwxyz",
     "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw_", "dop_v1_" + "0123456789abcdef" * 4,

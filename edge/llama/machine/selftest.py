@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from edge import models
@@ -17,7 +18,8 @@ from edge.llama.machine import build
 from edge.llama.machine.calibration import Tuning
 from edge.llama.machine.probe import probe
 from edgewise import place
-from edgewise.errors import NotReady
+from edgewise.errors import InvalidInput, NotReady
+from edgewise.types import Message, Prompt, Text
 
 _TIMEOUT_S = 120.0
 _REBUILD = (
@@ -52,7 +54,7 @@ async def run(module: str, *arguments: str) -> tuple[int, str]:
         async with asyncio.timeout(_TIMEOUT_S):
             _, errors = await process.communicate()
     except TimeoutError:
-        raise NotReady(f"{arguments[0]} decoded nothing in {_TIMEOUT_S:.0f} s; choose a smaller model") from None
+        raise NotReady(f"{arguments[0]} was not ready in {_TIMEOUT_S:.0f} s; choose another or smaller model") from None
     finally:
         if process.returncode is None:
             process.kill()
@@ -68,6 +70,8 @@ def judge(status: int, last: str, path: Path) -> None:
         return
     if status < 0:
         died = f"llama.cpp died of {signal.Signals(-status).name} when it decoded {path.name}"
+        if -status == signal.SIGKILL:
+            raise NotReady(f"{died}, probably for want of memory: end other programs, or choose a smaller model")
         if models.of(path) is None and -status != signal.SIGILL:
             raise NotReady(f"{died}, a file of your own: it is damaged or made to do harm; {_ANOTHER}")
         advice = _REBUILD.format(wheels=place.cache_dir() / "wheels", flags=_NO_AMX)
@@ -76,9 +80,11 @@ def judge(status: int, last: str, path: Path) -> None:
 
 
 def decode(path: Path, *, repack: bool) -> None:
-    """A chunk and then a single token, which are different code in llama.cpp."""
+    """A chunk and then a single token, which are different code in llama.cpp; and a prompt in the file's own template,
+    which is a program that may have no end."""
     import numpy as np
 
+    from edge.llama.chat_template import ChatTemplate
     from edge.llama.native import Flag, Native, Work
 
     build.be_expendable()
@@ -86,6 +92,10 @@ def decode(path: Path, *, repack: bool) -> None:
     tokens = np.array(native.vocabulary.tokenize("The quick brown fox jumps over the lazy dog. " * 4), np.int32)
     native.evaluate([Work(0, 0, tokens, "last")], Flag())
     native.evaluate([Work(0, len(tokens), tokens[:1], "last")], Flag())
+    if native.facts.chat_template:
+        asked = Message(role="user", content=Text.ours("Who are you?"))
+        with suppress(InvalidInput):  # the template has no place for it, which whoever asks will hear
+            ChatTemplate(native.facts.chat_template, native.vocabulary).render(Prompt(messages=(asked,)))
     native.close()
 
 

@@ -30,8 +30,8 @@ _ISSUED = re.compile(
     r"|\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{1,100}:[^\s:/@]{3,100}@[\w.-]{1,100}",  # a password in a URL
     re.ASCII,
 )
-# A form that many issuers share; with a digit in it, or it may be a name with hyphens.
-_PREFIXED = re.compile(r"\b(?:sk|pk|rk)-(?=[A-Za-z_-]{0,40}\d)[\w-]{16}", re.ASCII)
+# A form that many issuers share; with a digit in it or in one piece, or it may be a name with hyphens.
+_PREFIXED = re.compile(r"\b(?:sk|pk|rk)-(?:(?=[A-Za-z_-]{0,40}\d)[\w-]{16}|[A-Za-z0-9]{24})", re.ASCII)
 _BEARER = re.compile(
     r"\b(?:bearer|basic|authorization:)\s{1,3}(?=[\w.~+/-]{0,40}\d)[\w.~+/-]{20}", re.IGNORECASE | re.ASCII
 )
