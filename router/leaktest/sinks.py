@@ -6,12 +6,11 @@ They fail on demand, because that is when a program reaches for another way out.
 from __future__ import annotations
 
 import asyncio
-import threading
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
 from google.protobuf.message import Message
@@ -26,6 +25,7 @@ from router.leaktest.marks import Haystack
 Fault = Literal["none", "refused", "hang", "error", "overloaded", "cut", "cut after a token"]
 """What the cloud does: nothing wrong; take no connection; never answer; fail; have no room; end without an answer,
 before or after its first token. The collector hangs with it, or fails."""
+_HANGS_S = 5.0
 CLOUD_SAYS = "Nobody here knows for certain"
 CLOUD_INFORMS = "The harbour office keeps a list of all vault codes and of every visitor."
 
@@ -154,42 +154,31 @@ class Collector:
     arrived: Arrived = field(default_factory=Arrived)
     fault: Fault = "none"
     url: str = ""
-    ending: threading.Event = field(default_factory=threading.Event)
 
-    def take(self, headers: str, body: bytes) -> int:
-        self.arrived.raw += [headers.encode(), body]
-        self.arrived.calls += 1
-        if self.fault == "hang":
-            self.ending.wait(5)
-        return 200 if self.fault in {"none", "hang"} else 503
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One delivery and its answer; as much of HTTP as that needs."""
+        with suppress(OSError, asyncio.IncompleteReadError), closing(writer):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+            body = await reader.readexactly(int(length.group(1))) if length else b""
+            self.arrived.raw += [head, body]
+            self.arrived.calls += 1
+            if self.fault == "hang":
+                await asyncio.sleep(_HANGS_S)
+            status = "200 OK" if self.fault in {"none", "hang"} else "503 Service Unavailable"
+            writer.write(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+            await writer.drain()
 
 
-@contextmanager
-def collecting() -> Iterator[Collector]:
+@asynccontextmanager
+async def collecting() -> AsyncIterator[Collector]:
     collector = Collector()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(collector.take(f"{self.path}\n{self.headers}", body))
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    collector.url = f"http://127.0.0.1:{server.server_port}"
+    server = await asyncio.start_server(collector.take, "127.0.0.1", 0)
+    collector.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield collector
     finally:
-        collector.ending.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+        server.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +200,7 @@ class Sinks:
 
 @asynccontextmanager
 async def standing() -> AsyncIterator[Sinks]:
-    with collecting() as collector:
+    async with collecting() as collector:
         sinks = Sinks(CloudSink(), collector, Arrived())
         await sinks.be("none")
         try:
