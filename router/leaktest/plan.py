@@ -21,8 +21,6 @@ ALWAYS_ASK = tuple(name for name in VARIANTS if name not in {*STAY, "agent"})
 FAULTS: tuple[Fault, ...] = ("refused", "hang", "error", "overloaded", "cut", "cut after a token")
 
 _SHORT = Sampling(max_tokens=8)
-_PATIENCE_S = 1.0
-"""Of a question while nobody answers."""
 Kind = Literal["private", "held", "public", "harmless"]
 """`private` by its label or by that of what it is asked about; `held` by a detector or by `privacy.unknown = hold`;
 `public` by its label; `harmless`: unlabelled, and nothing in it."""
