@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from cloud.prices import Price, price_of
 from edgewise.place import read_secret
 from edgewise.settings import Section
 
 BackendName = Literal["openai_compatible", "llama", "replay"]
+_PRICES = ("usd_per_mtok_prompt", "usd_per_mtok_completion", "usd_per_mtok_cached")
 RequestField = Literal["temperature", "top_p", "seed", "stream_options"]
 
 
@@ -26,6 +27,20 @@ def _split(separator: str) -> BeforeValidator:
     return BeforeValidator(split)
 
 
+def _http(value: str) -> str:
+    url = urlsplit(value)  # its port raises a ValueError of its own when it is not a number
+    if value and (url.scheme not in {"http", "https"} or not url.hostname or url.port == 0):
+        raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
+    return value
+
+
+def _check_pair(prompt: float | None, completion: float | None, cached: float | None) -> None:
+    if (prompt is None) != (completion is None):
+        raise ValueError("set both of usd_per_mtok_prompt and usd_per_mtok_completion, or neither")
+    if cached is not None and (prompt is None or cached > prompt):
+        raise ValueError("usd_per_mtok_cached goes with usd_per_mtok_prompt, and is no higher")
+
+
 def readable_server(url: str) -> str:
     """The host and its port as people may read it: without a user or a password that the URL may hold."""
     parts = urlsplit(url)
@@ -33,10 +48,50 @@ def readable_server(url: str) -> str:
     return f"{host}:{parts.port}" if parts.port else host
 
 
+class Fallback(BaseModel):
+    """One `[[cloud.fallback]]`: an upstream that is asked where those before it cannot answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    base_url: str = Field(default="", max_length=2000, description="Its server; empty: the first's.")
+    model: str = Field(default="", max_length=500, description="Its model; empty: the first's.")
+    api_key_file: Path | None = Field(
+        default=None, description="File with its API key; else the first's, at the same server, or none at another."
+    )
+    usd_per_mtok_prompt: float | None = Field(
+        default=None, ge=0, description="Your price there; else the first's for the same model at the same server."
+    )
+    usd_per_mtok_completion: float | None = Field(default=None, ge=0, description="The same for tokens written.")
+    usd_per_mtok_cached: float | None = Field(default=None, ge=0, description="The same for cached prompt tokens.")
+    omit: Annotated[tuple[RequestField, ...] | None, _split(",")] = Field(
+        default=None, description="Request fields that it refuses; else the first's."
+    )
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        default=None, description="Its name for the length limit; else the first's."
+    )
+    logprobs: bool | None = Field(default=None, description="Ask it for log probabilities; else as the first.")
+    parameters: float | None = Field(
+        default=None, gt=0, description="Size of its model; else the first's, if the same."
+    )
+    timeout_s: float | None = Field(default=None, gt=0, le=3600, description="As the first's, which it is otherwise.")
+    connect_timeout_s: float | None = Field(default=None, gt=0, le=120, description="The same.")
+
+    _is_http = field_validator("base_url")(_http)
+
+    @model_validator(mode="after")
+    def _prices_come_in_pairs(self) -> Fallback:
+        _check_pair(self.usd_per_mtok_prompt, self.usd_per_mtok_completion, self.usd_per_mtok_cached)
+        return self
+
+
 class CloudSettings(Section):
     section: ClassVar[str] = "cloud"
 
-    address: str = Field(default="", description="HOST:PORT or unix:PATH of a gateway that runs elsewhere.")
+    address: str = Field(
+        default="",
+        description="https://HOST:PORT of a gateway that runs elsewhere; HOST:PORT without TLS on this machine; or "
+        "unix:PATH.",
+    )
     backend: BackendName | None = Field(default=None, description="What answers in a gateway of this process.")
 
     base_url: str = Field(default="", description="OpenAI-compatible server, such as http://127.0.0.1:8000/v1.")
@@ -61,7 +116,25 @@ class CloudSettings(Section):
     connect_timeout_s: float = Field(default=5, gt=0, le=120, description="Longest wait for a connection.")
     attempts: int = Field(default=3, ge=1, le=10, description="Tries of one call while nothing has been answered.")
     retry_budget_s: float = Field(default=20, ge=0, le=600, description="No new try after this time.")
+    retry_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=10,
+        description="Retries of all calls together, as a share of them; a few are always free.",
+    )
+    breaker_failures: int = Field(
+        default=5, ge=1, le=1000, description="Failures in a row after which an upstream is left alone."
+    )
+    breaker_pause_s: float = Field(
+        default=2, gt=0, le=60, description="For how long at first; it doubles up to a minute while it stays down."
+    )
     max_concurrent: int = Field(default=16, ge=1, le=1024, description="Calls at once; one more is refused.")
+
+    cache_entries: int = Field(
+        default=0, ge=0, le=100_000, description="Answers at most that are kept for the same request; 0: none."
+    )
+    cache_ttl_s: float = Field(default=3600, gt=0, le=2_592_000, description="Seconds for which one is kept.")
+    cache_mib: int = Field(default=64, ge=1, le=4096, description="Memory for all of them, about.")
 
     replay_file: Path | None = Field(default=None, description="JSONL of recorded answers for the `replay` backend.")
     latency_scale: float = Field(default=0, ge=0, le=1, description="Share of a recorded latency that is waited.")
@@ -72,6 +145,9 @@ class CloudSettings(Section):
 
     usd_per_mtok_prompt: float | None = Field(default=None, ge=0, description="Your price of a million prompt tokens.")
     usd_per_mtok_completion: float | None = Field(default=None, ge=0, description="The same for tokens written.")
+    usd_per_mtok_cached: float | None = Field(
+        default=None, ge=0, description="The same for prompt tokens that the provider has cached; else as the others."
+    )
     usd_per_fetch: float = Field(
         default=0, ge=0, le=1000, description="Your price of one look-up of information, whatever it finds."
     )
@@ -110,15 +186,60 @@ class CloudSettings(Section):
     )
     web_days: float = Field(default=1, gt=0, le=36_500, description="The same for a web result.")
     facts_days: float = Field(default=30, gt=0, le=36_500, description="The same for a fact of the model.")
-    token_file: Path | None = Field(default=None, description="File with the gateway's token.")
 
-    @field_validator("base_url", "web_search_url")
+    token_file: Path | None = Field(
+        default=None,
+        description="File with a token: for the gateway its owner's, for a router the key that it has of the gateway.",
+    )
+    tls_cert_file: Path | None = Field(
+        default=None, description="PEM file with the certificate that the gateway shows, and what it stands on."
+    )
+    tls_key_file: Path | None = Field(default=None, description="PEM file with that certificate's key.")
+    client_ca_file: Path | None = Field(
+        default=None,
+        description="PEM file with the authorities of callers: who has no certificate of theirs is refused.",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="PEM file with the authorities of the gateway, for a router; else those that the public trusts.",
+    )
+    client_cert_file: Path | None = Field(
+        default=None, description="PEM file with the certificate that a router shows, where the gateway wants one."
+    )
+    client_key_file: Path | None = Field(default=None, description="PEM file with that certificate's key.")
+    plaintext: bool = Field(
+        default=False,
+        description="Between machines without TLS of our own, because something else has it there (Envoy, a VPN).",
+    )
+    stop_grace_s: float = Field(
+        default=20, ge=0, le=30, description="After SIGTERM, running calls of the gateway may end for so long."
+    )
+    fallback: tuple[Fallback, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Upstreams to ask, in order, where the first cannot answer: each a table [[cloud.fallback]].",
+    )
+
+    _is_http = field_validator("base_url", "web_search_url")(_http)
+
+    @field_validator("address")
     @classmethod
-    def _is_http(cls, value: str) -> str:
-        url = urlsplit(value)  # its port raises a ValueError of its own when it is not a number
-        if value and (url.scheme not in {"http", "https"} or not url.hostname or url.port == 0):
-            raise ValueError("must be an http:// or https:// URL, such as https://api.openai.com/v1")
+    def _is_an_address(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if separator and (scheme != "https" or not rest.rpartition(":")[0] or "/" in rest):
+            raise ValueError("must be https://HOST:PORT, HOST:PORT or unix:PATH")
         return value
+
+    @model_validator(mode="after")
+    def _certificates_come_with_keys(self) -> CloudSettings:
+        for certificate, key in (("tls_cert_file", "tls_key_file"), ("client_cert_file", "client_key_file")):
+            if (getattr(self, certificate) is None) != (getattr(self, key) is None):
+                raise ValueError(f"set both of {certificate} and {key}, or neither")
+        if self.client_ca_file and not self.tls_cert_file:
+            raise ValueError("client_ca_file needs TLS: set tls_cert_file and tls_key_file")
+        if (self.ca_file or self.client_cert_file) and self.address and not self.address.startswith("https://"):
+            raise ValueError("ca_file and client_cert_file need TLS: write address as https://HOST:PORT")
+        return self
 
     @field_validator("web_search_url")
     @classmethod
@@ -129,8 +250,7 @@ class CloudSettings(Section):
 
     @model_validator(mode="after")
     def _prices_come_in_pairs(self) -> CloudSettings:
-        if (self.usd_per_mtok_prompt is None) != (self.usd_per_mtok_completion is None):
-            raise ValueError("set both of usd_per_mtok_prompt and usd_per_mtok_completion, or neither")
+        _check_pair(self.usd_per_mtok_prompt, self.usd_per_mtok_completion, self.usd_per_mtok_cached)
         return self
 
     @property
@@ -148,12 +268,29 @@ class CloudSettings(Section):
         return Price(
             usd_per_mtok_prompt=self.usd_per_mtok_prompt,
             usd_per_mtok_completion=self.usd_per_mtok_completion,
+            usd_per_mtok_cached=self.usd_per_mtok_cached,
             source="the operator's settings",
         )
 
     def billed_price(self) -> Price | None:
         """What the configured model costs: the operator's price, else the host's list price, else unknown."""
         return self.own_price() or price_of(self.model, self.host)
+
+    def upstreams(self) -> tuple[CloudSettings, ...]:
+        """The settings of every upstream, the first one's first. None gets another server's key or model's price."""
+        return (self, *(self._of(fallback) for fallback in self.fallback))
+
+    def _of(self, fallback: Fallback) -> CloudSettings:
+        given = {name: value for name, value in fallback if value not in {None, ""}}
+        there = self.model_copy(update=given)
+        foreign: dict[str, object] = {}
+        if fallback.api_key_file is not None or urlsplit(there.base_url)[:2] != urlsplit(self.base_url)[:2]:
+            foreign |= {"api_key": None, "api_key_file": fallback.api_key_file}
+        if there.model != self.model:
+            foreign["parameters"] = fallback.parameters
+        if there.model != self.model or there.base_url != self.base_url or fallback.usd_per_mtok_prompt is not None:
+            foreign |= {name: getattr(fallback, name) for name in _PRICES}
+        return there.model_copy(update={**foreign, "fallback": ()})
 
     def read_api_key(self) -> str:
         """The provider's key; empty when none is set, as local servers need none."""

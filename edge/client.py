@@ -10,10 +10,11 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from edge.ingest.identity import kept
+from edge.ingest.identity import deleted, kept, kept_id
 from edgewise.errors import EdgeUnavailable, EdgewiseError, Internal, InvalidInput
 from edgewise.rpc import Context, Relay, Service, open_channel, streamed_in
 from edgewise.types import (
+    CLOUD_INFO,
     Chunk,
     Completion,
     Document,
@@ -129,9 +130,17 @@ class EdgeClient:
             call.cancel()
         raise Internal(f"the edge node at {self.address} gave no result for a file; see its log")
 
-    async def keep(self, passages: tuple[Passage, ...]) -> None:
+    async def keep(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> None:
         for passage in passages:
-            await self.ingest(kept(passage))
+            await self.ingest(kept(passage, collection))
+
+    async def drop(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> int:
+        """Delete what `keep` made of these; how many there were."""
+        return await deleted(self.delete_document, (kept_id(passage, collection) for passage in passages))
+
+    async def scrub(self) -> None:
+        """Overwrite on disk what was deleted, and drop what is kept of earlier prompts."""
+        await self._unary(self._stub.Scrub, edge_pb2.ScrubRequest())
 
     async def documents(self, collection: str = "") -> tuple[Document, ...]:
         """All documents, or those of one collection."""

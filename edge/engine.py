@@ -40,6 +40,10 @@ class Engine(Generator[Prompt], Scorer, Protocol):
         """Make this adapter the one of all requests that name none, and return its hash; "" takes it out."""
         ...
 
+    async def forget(self) -> None:
+        """Drop what is kept in memory of prompts that were answered."""
+        ...
+
     async def close(self) -> None:
         """Stop what runs, refuse what waits, and free the model."""
         ...

@@ -15,7 +15,6 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -24,7 +23,9 @@ from edge import lexical
 from edge.config import StoreName
 from edge.index import Index
 from edge.ownership import owned
-from edge.store import Store, Stored, Vectors, open_store, passage_id, place_of, usable
+from edge.scope import Match as Match
+from edge.scope import Scope as Scope
+from edge.store import Store, Stored, Vectors, open_store, overwrite, passage_id, place_of, usable
 from edgewise.errors import EdgeUnavailable, NotFound, NotReady
 from edgewise.types import Document, Passage, Text
 
@@ -49,26 +50,8 @@ _SCHEMA = (
 )
 _PAGE = 500
 _ARRIVES_WITHIN = timedelta(days=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a search is narrowed to: documents of these collections, and this source or what lies under it."""
-
-    collections: tuple[str, ...] = ()
-    source: str = ""
-
-    @property
-    def is_all(self) -> bool:
-        return not self.collections and not self.source
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A passage by its number, and how well it matches: a cosine or a BM25."""
-
-    number: int
-    score: float
+_SCRUBBED = 1
+"""The `user_version` of a library that holds no byte of what was deleted."""
 
 
 class Library:
@@ -129,6 +112,10 @@ class Library:
     async def delete(self, document_id: str) -> None:
         """Forget a document; NotFound when it is not there. Chroma does not give its disk space back."""
         await self._run(self._delete, document_id)
+
+    async def scrub(self) -> None:
+        """Overwrite on disk what was deleted or replaced since the last time; NotReady while it cannot be done."""
+        await self._run(self._scrub)
 
     async def find(self, source: str, collection: str) -> Document | None:
         """The document that was ingested under this name."""
@@ -294,6 +281,7 @@ class Library:
             lexical.remove(self._sqlite, (number for number, _ in rows))
             self._sqlite.execute("DELETE FROM passage WHERE document = ?", (document,))
             self._sqlite.execute("DELETE FROM document WHERE id = ?", (document,))
+            self._sqlite.execute("PRAGMA user_version = 0")  # with the deletion, or not at all
             gone += [passage_id(document, position) for _, position in rows]
         return gone
 
@@ -313,6 +301,18 @@ class Library:
         with usable(self._directory), self._sqlite:
             gone = self._drop([document_id])
         self._forget([document_id], gone)
+
+    def _scrub(self) -> None:
+        with usable(self._directory):
+            (state,) = self._sqlite.execute("PRAGMA user_version").fetchone()
+            if state == _SCRUBBED:
+                return
+            self._store.scrub()
+            with self._sqlite:
+                self._sqlite.execute(lexical.SCRUB)
+            overwrite(self._sqlite)
+            with self._sqlite:
+                self._sqlite.execute(f"PRAGMA user_version = {_SCRUBBED}")
 
     def _document(self, document_id: str) -> Document:
         found = self._select("id = ?", document_id)

@@ -16,6 +16,8 @@ SCHEMA = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (title, text, tokenize = 'ascii')",
     "CREATE VIRTUAL TABLE IF NOT EXISTS vocabulary USING fts5vocab (words, row)",
 )
+SCRUB = "INSERT INTO words (words) VALUES ('optimize')"
+"""Leaves nothing of removed passages in the index: FTS5 only marks them, until it merges."""
 _TITLE_WEIGHT, _TEXT_WEIGHT = 1.0, 1.0
 # Terms of a query that are looked up at most, the rarest first: the rest of a long text adds time and no precision.
 _MOST_TERMS = 32

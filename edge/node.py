@@ -13,13 +13,14 @@ from edge.config import EdgeSettings
 from edge.embedder import Embedder
 from edge.engine import Engine
 from edge.holdings import Library
-from edge.ingest.identity import kept
+from edge.ingest.identity import deleted, kept, kept_id
 from edge.ingest.ingester import Ingester, Progress
 from edge.ingest.watcher import Watcher
 from edge.reader import Reader
 from edge.retriever import Retriever, embed_whole
 from edgewise.errors import InvalidInput
 from edgewise.types import (
+    CLOUD_INFO,
     Chunk,
     Completion,
     CostBasis,
@@ -40,12 +41,22 @@ from edgewise.types import (
 
 log = logging.getLogger(__name__)
 
+_PREFIXES = "prefixes"
+"""Where evaluated prompts outlive the process, whichever engine has made them."""
+
 
 class EdgeNode:
     """`open` makes one, `close` frees it. It is a `ports.Edge`, and keeps documents."""
 
     def __init__(
-        self, engine: Engine, embedder: Embedder, library: Library, settings: EdgeSettings, opened: AsyncExitStack
+        self,
+        engine: Engine,
+        embedder: Embedder,
+        library: Library,
+        settings: EdgeSettings,
+        opened: AsyncExitStack,
+        *,
+        prefixes: Path,
     ) -> None:
         self.max_document_bytes = settings.max_document_bytes
         self._engine = engine
@@ -57,6 +68,7 @@ class EdgeNode:
         self._retriever = Retriever(embedder, library)
         self.reader = Reader(embedder)
         self._opened = opened
+        self._prefixes = prefixes
 
     @classmethod
     async def open(cls, settings: EdgeSettings, data_dir: Path) -> EdgeNode:
@@ -72,7 +84,8 @@ class EdgeNode:
             except ExceptionGroup as failure:
                 raise failure.exceptions[0] from None
             embedder, library = knowledge.result()
-            node = cls(engine.result(), embedder, library, settings, opened.pop_all())
+            prefixes = data_dir / "edge" / _PREFIXES
+            node = cls(engine.result(), embedder, library, settings, opened.pop_all(), prefixes=prefixes)
             node.watch(settings)
             return node
 
@@ -119,9 +132,19 @@ class EdgeNode:
         """What became of a file; a bad one is FAILED with a reason. `progress` is told what is INGESTING."""
         return await self._ingester.ingest(upload, progress)
 
-    async def keep(self, passages: tuple[Passage, ...]) -> None:
+    async def keep(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> None:
         for passage in passages:
-            await self.ingest(kept(passage))
+            await self.ingest(kept(passage, collection))
+
+    async def drop(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> int:
+        """Delete what `keep` made of these; how many there were."""
+        return await deleted(self.delete_document, (kept_id(passage, collection) for passage in passages))
+
+    async def scrub(self) -> None:
+        """Overwrite on disk what was deleted, and drop what is kept of earlier prompts."""
+        await self._library.scrub()
+        await self._engine.forget()
+        await asyncio.to_thread(_unlinked, self._prefixes)
 
     async def documents(self, collection: str = "") -> tuple[Document, ...]:
         """All documents, or those of one collection."""
@@ -169,6 +192,11 @@ class EdgeNode:
         return completion.model_copy(update={"cost_usd": cost_usd, "cost_basis": CostBasis.BILLED})
 
 
+def _unlinked(directory: Path) -> None:
+    for file in directory.glob("*.kv"):
+        file.unlink()
+
+
 def _tell(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         log.error("the watched folders are no longer followed", exc_info=error)
@@ -205,7 +233,7 @@ async def _open_engine(settings: EdgeSettings, directory: Path, opened: AsyncExi
             repack=settings.repack,
             gpu=Gpu(settings.gpu_layers, settings.devices),
             prefix_cache_mib=settings.prefix_cache_mib,
-            prefix_directory=directory / "prefixes",
+            prefix_directory=directory / _PREFIXES,
             adapter_directory=directory / "adapters",
         )
     opened.push_async_callback(engine.close)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 _Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _IMPOSSIBLE = -9999.0  # as OpenAI writes it; JSON has no infinity
+_MOST_EVENTS = 500_000  # of an answer; a model that reasons sends many without text
 _FINISH: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
@@ -50,6 +51,8 @@ def open_client(base_url: str, key: str, *, timeout_s: float, connect_timeout_s:
     """
     try:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
+
+        from edge.openai_bodies import bound
     except ModuleNotFoundError:
         raise NotReady("asking an OpenAI-compatible server needs a library; pip install openai") from None
     client = AsyncOpenAI(
@@ -58,7 +61,9 @@ def open_client(base_url: str, key: str, *, timeout_s: float, connect_timeout_s:
         max_retries=0,
         timeout=Timeout(timeout_s, connect=connect_timeout_s),
         default_headers={"Connection": "close"} if local else None,
-        http_client=DefaultAsyncHttpxClient(follow_redirects=False, trust_env=not local),
+        http_client=DefaultAsyncHttpxClient(
+            follow_redirects=False, trust_env=not local, event_hooks={"response": [bound]}
+        ),
     )
     client.organization = client.project = None  # the environment's, too
     return client
@@ -146,17 +151,22 @@ class Answer:
         self._faults = faults
         self._patience = patience
         self._finish_reason: str | None = None
-        self._usage: _Usage | None = None
+        self._usage: object = None
         self._measured: _Measured | None = None
         self._began: float | None = None
         self._ended: float | None = None
-        self._pieces = 0
+        self.pieces = 0
+        self.characters = 0
 
     async def chunks(self) -> AsyncGenerator[Chunk]:
         """Closing it closes the connection, by which the server knows that it can stop."""
         logprobs: tuple[float, ...] = ()  # of tokens whose text has not come yet: half a character, say
+        events = 0
         try:
             while (event := await self._next()) is not None:
+                events += 1
+                if events > _MOST_EVENTS:
+                    raise self._faults.garbage()
                 self._usage = event.usage or self._usage
                 self._measured = event.measured or self._measured
                 for choice in event.choices or ():
@@ -164,7 +174,8 @@ class Answer:
                     logprobs += choice.known_logprobs
                     if choice.delta and choice.delta.content:
                         self._began = self._began or time.monotonic()
-                        self._pieces += 1
+                        self.pieces += 1
+                        self.characters += len(choice.delta.content)
                         yield Chunk(text=choice.delta.content, logprobs=logprobs)
                         logprobs = ()
             self._ended = time.monotonic()
@@ -195,22 +206,33 @@ class Answer:
         return _FINISH[self._finish_reason]
 
     @property
-    def is_counted(self) -> bool:
-        """Whether `tokens` are the server's own count, and no estimate."""
+    def says_usage(self) -> bool:
+        """Whether the server says anything of tokens, and be it nonsense."""
         return self._usage is not None
 
     @property
+    def usage(self) -> Usage | None:
+        """What the server says that it counted; None when it says nothing, or what cannot be a count."""
+        try:
+            return None if self._usage is None else Usage.model_validate(self._usage)
+        except ValidationError:
+            return None
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether `tokens` are the server's own count, and no estimate."""
+        return self.usage is not None
+
+    @property
     def tokens(self) -> Tokens:
-        if self._usage is not None:
-            details = self._usage.prompt_tokens_details
-            return Tokens(
-                prompt_tokens=self._usage.prompt_tokens,
-                completion_tokens=self._usage.completion_tokens,
-                cached_tokens=(details.cached_tokens if details else None) or 0,
-            )
-        # For a server that does not count: four characters a prompt token, and one token a streamed piece.
+        usage = self.usage
+        return self.estimate if usage is None else usage.tokens
+
+    @property
+    def estimate(self) -> Tokens:
+        """For a server that does not count: four characters a prompt token, and one token a streamed piece."""
         characters = sum(len(message.content.value) for message in self._prompt.messages)
-        return Tokens(prompt_tokens=-(-characters // 4), completion_tokens=self._pieces)
+        return Tokens(prompt_tokens=-(-characters // 4), completion_tokens=self.pieces)
 
     @property
     def timings(self) -> Timings:
@@ -249,10 +271,30 @@ class _Cached(BaseModel):
     cached_tokens: _Count | None = None
 
 
-class _Usage(BaseModel):
+class _Reasoned(BaseModel):
+    reasoning_tokens: _Count | None = None
+
+
+class Usage(BaseModel):
+    """What a server says that it counted."""
+
     prompt_tokens: _Count
     completion_tokens: _Count
     prompt_tokens_details: _Cached | None = None
+    completion_tokens_details: _Reasoned | None = None
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Those of the completion that nobody is shown; 0 where the server does not tell them apart."""
+        return (self.completion_tokens_details and self.completion_tokens_details.reasoning_tokens) or 0
+
+    @property
+    def tokens(self) -> Tokens:
+        return Tokens(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            cached_tokens=(self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0,
+        )
 
 
 class _Measured(BaseModel):
@@ -266,7 +308,7 @@ class _Event(BaseModel):
     """The parts of a streamed chunk that count here; servers add fields of their own."""
 
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: object = None
     timings: object = None
 
     @property

@@ -110,6 +110,9 @@ class OpenAIUrlEngine:
             raise self._faults.garbage()
         return tokens
 
+    async def forget(self) -> None:
+        """What the server keeps is its own affair."""
+
     async def load_adapter(self, name: str) -> str:
         """Always NotReady: the server has loaded what it has."""
         raise lacks(self._info, "adapters")

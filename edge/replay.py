@@ -124,6 +124,9 @@ class ReplayEngine:
         """Always NotReady: a recording has no tokenizer."""
         raise lacks(self._info, "tokenize")
 
+    async def forget(self) -> None:
+        """A recording keeps nothing."""
+
     async def load_adapter(self, name: str) -> str:
         """Always NotReady: a recording has no weights to adapt."""
         raise lacks(self._info, "adapters")

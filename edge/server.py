@@ -14,10 +14,12 @@ from edge.config import EdgeSettings
 from edge.ingest.folder import too_large
 from edge.ingest.ingester import failed
 from edge.node import EdgeNode
+from edgewise.addresses import check_exposure
 from edgewise.callers import owner_of
 from edgewise.errors import InvalidInput, TooLarge
 from edgewise.place import read_secret
-from edgewise.rpc import Context, Service, check_exposure, run_until_stopped, start_server
+from edgewise.rpc import Context, Service, start_server
+from edgewise.stopping import run_until_stopped
 from edgewise.types import Author, Completion, Ingested, Options, Passage, Privacy, Prompt, Query, Text, Upload, Value
 from edgewise.v1 import edge_pb2, types_pb2
 from edgewise.wire import pack, pack_chunk, unpack
@@ -97,6 +99,10 @@ class EdgeServicer:
     ) -> edge_pb2.DeleteDocumentResponse:
         await self._node.delete_document(request.document_id)
         return edge_pb2.DeleteDocumentResponse()
+
+    async def Scrub(self, _request: edge_pb2.ScrubRequest, _: Context) -> edge_pb2.ScrubResponse:
+        await self._node.scrub()
+        return edge_pb2.ScrubResponse()
 
     async def LoadAdapter(self, request: edge_pb2.LoadAdapterRequest, _: Context) -> edge_pb2.LoadAdapterResponse:
         adapter_hash = await self._node.load_adapter(request.name)

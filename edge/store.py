@@ -8,6 +8,7 @@ cheaply as it allows.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from edge.config import StoreName
+from edge.hnsw import clear_unused
 from edgewise.errors import NotReady
 
 if TYPE_CHECKING:
@@ -66,6 +68,10 @@ class Store(Protocol):
         """Those of some passages that are there, by id."""
         ...
 
+    def scrub(self) -> None:
+        """Overwrite on disk what was erased."""
+        ...
+
     def vectors(self, ids: Sequence[str] | None = None) -> Iterator[tuple[list[str], Vectors]]:
         """All vectors, or those of some passages, a page at a time as (ids, [ids, dimension])."""
         ...
@@ -108,8 +114,40 @@ def usable(place: Path, *faults: type[Exception]) -> Iterator[None]:
         ) from None
 
 
+def overwrite(connection: sqlite3.Connection) -> None:
+    """Writes a database anew, so that neither it nor its journal has a byte of what was deleted; blocks for long.
+
+    NotReady while another program reads it.
+    """
+    connection.execute("VACUUM")
+    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise NotReady("another program reads the documents, so that what was deleted cannot be overwritten; end it")
+
+
 @contextmanager
 def _open_chroma(place: Path, embedder_hash: str, dimension: int) -> Iterator[ChromaStore]:
+    """With the scrubbing that a crash may have cut short: what it was writing goes, what it had written stays."""
+    fresh, stale = _beside(place)
+    with usable(place):
+        if not place.exists() and stale.exists():
+            fresh.rename(place)
+        for left in (fresh, stale):
+            shutil.rmtree(left, ignore_errors=True)
+        clear_unused(place)
+    store = ChromaStore(place, {"embedder": embedder_hash, "dimension": dimension}, dimension)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _beside(place: Path) -> tuple[Path, Path]:
+    """Where a store is written anew, and where the old one waits for its end: that one is there once this is whole."""
+    return place.with_name(f"{place.name}.new"), place.with_name(f"{place.name}.old")
+
+
+def _client(place: Path) -> Client:
     import chromadb
     from chromadb.api.client import Client
     from chromadb.config import Settings
@@ -117,11 +155,7 @@ def _open_chroma(place: Path, embedder_hash: str, dimension: int) -> Iterator[Ch
     with _chroma(place):
         client = chromadb.PersistentClient(place, settings=Settings(anonymized_telemetry=False))
     assert isinstance(client, Client)
-    try:
-        made_with = {"embedder": embedder_hash, "dimension": dimension}
-        yield ChromaStore(place, _collection(client, place, made_with), dimension)
-    finally:
-        client.close()
+    return client
 
 
 def _collection(client: Client, place: Path, made_with: dict[str, Any]) -> Collection:
@@ -141,10 +175,42 @@ def _collection(client: Client, place: Path, made_with: dict[str, Any]) -> Colle
 
 
 class ChromaStore:
-    def __init__(self, place: Path, collection: Collection, dimension: int) -> None:
+    def __init__(self, place: Path, made_with: dict[str, Any], dimension: int) -> None:
         self._place = place
-        self._collection = collection
+        self._made_with = made_with
         self._dimension = dimension
+        self._open()
+
+    def _open(self) -> None:
+        self._client = _client(self._place)
+        try:
+            self._collection = _collection(self._client, self._place, self._made_with)
+        except BaseException:
+            self._client.close()
+            raise
+
+    def close(self) -> None:
+        self._client.close()
+
+    def scrub(self) -> None:
+        """Chroma gives no byte back, and its index keeps the vectors of what was deleted: all is written anew."""
+        fresh, stale = _beside(self._place)
+        with usable(self._place):
+            shutil.rmtree(fresh, ignore_errors=True)
+        copy = ChromaStore(fresh, self._made_with, self._dimension)
+        try:
+            for ids, vectors in self.vectors():
+                texts = self.read(ids)
+                copy.put([texts[one] for one in ids], vectors)
+        finally:
+            copy.close()
+        self.close()
+        with usable(self._place):
+            clear_unused(fresh)
+            self._place.rename(stale)
+            fresh.rename(self._place)
+            shutil.rmtree(stale)
+        self._open()
 
     def put(self, passages: Sequence[Stored], vectors: Vectors) -> None:
         for start in range(0, len(passages), _BATCH):

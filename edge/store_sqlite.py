@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.store import Stored, Vectors, other_embedder, usable
+from edge.store import Stored, Vectors, other_embedder, overwrite, usable
 
 _PAGE = 500
 _SCHEMA = (
@@ -68,6 +68,10 @@ class SqliteStore:
     def erase(self, ids: Sequence[str]) -> None:
         with usable(self._place), self._connection:
             self._connection.executemany("DELETE FROM passage WHERE id = ?", ((one,) for one in ids))
+
+    def scrub(self) -> None:
+        with usable(self._place):
+            overwrite(self._connection)
 
     def read(self, ids: Sequence[str]) -> dict[str, Stored]:
         return {row[0]: Stored(*row) for row in self._of("id, title, text", ids)}

@@ -114,6 +114,12 @@ class RouterSettings(Section):
     agent_s: float = Field(default=30, gt=0, le=600, description="Seconds after which the agent calls no further tool.")
     stop_grace_s: float = Field(default=10, ge=0, le=300, description="Time that running answers get when stopping.")
 
+    http_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Further names under which the HTTP door may be asked, such as that of a container; it always "
+        "answers to 127.0.0.1, localhost and [::1].",
+    )
+
     records_url: str = Field(
         default="",
         description="Where records are kept: postgresql://USER@HOST/DATABASE, or a sqlite:////PATH; empty is SQLite in "
@@ -151,4 +157,9 @@ class PrivacySettings(Section):
     unknown: Literal["allow", "hold"] = Field(
         default="allow",
         description="A question without a label: `allow` lets it leave when no detector objects, `hold` never does.",
+    )
+    presidio: bool = Field(
+        default=False,
+        description="Let Presidio object, too: it also finds names of persons. It must be installed "
+        "(pip install 'edgewise[privacy]').",
     )

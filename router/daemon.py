@@ -15,14 +15,18 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from edgewise.callers import owner_of
+from edgewise.callers import Anybody, Callers, Either, owner_of
 from edgewise.client import Daemon
 from edgewise.errors import Conflict, InvalidInput, NotReady
 from edgewise.rpc import Service, start_server
 from router import http, server
+from router.apps import Apps
+from router.edge_door import guarded
+from router.forgetting import Forgetting
+from router.guard import LOCAL
 from router.log import now
-from router.owner import token_of
-from router.wiring import Stack
+from router.owner import AtHome, token_of
+from router.wiring import Stack, forgetting_of
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1", "[::1]"})
 _LONGEST_SOCKET_PATH = 100
@@ -57,14 +61,19 @@ async def serving(
     token = token_of(data_dir) if auth else ""
     path = socket_path(data_dir)
     path.unlink(missing_ok=True)
-    services = services_of(stack)
     async with AsyncExitStack() as exits:
-        local, _ = await start_server(services, f"unix:{path}")
+        apps = await exits.enter_async_context(Apps.open(data_dir))
+        forgetting = forgetting_of(stack, apps, data_dir)
+        known = Either(owner_of(token), apps)
+        here, there = AtHome(known), known if auth else Anybody()
+        local, _ = await start_server(services_of(stack, apps, here, forgetting), f"unix:{path}", callers=here)
         exits.push_async_callback(local.stop, grace_s)
         exits.callback(path.unlink, missing_ok=True)
-        remote, bound = await start_server(services, _loopback(grpc_address), callers=owner_of(token))
+        services = services_of(stack, apps, there, forgetting)
+        remote, bound = await start_server(services, _loopback(grpc_address), callers=there)
         exits.push_async_callback(remote.stop, grace_s)
-        app = http.application(stack.router, stack.edge, token=token)
+        hosts = LOCAL | {host.lower() for host in stack.settings.router.http_hosts}
+        app = http.application(stack.router, stack.edge, callers=there, apps=apps, hosts=hosts)
         http_bound = await exits.enter_async_context(_http_server(app, http_address, grace_s))
         _, cloud = await stack.router.status()
         described = data_dir / "daemon.json"
@@ -74,7 +83,7 @@ async def serving(
             grpc=bound,
             http=f"http://{http_bound}",
             cloud=cloud.label or cloud.model or "none",
-            privacy=stack.policy.in_words,
+            privacy=stack.boundary.policy.in_words,
             version=importlib.metadata.version("edgewise"),
             started_at=now(),
         )
@@ -83,9 +92,11 @@ async def serving(
         yield daemon
 
 
-def services_of(stack: Stack) -> tuple[Service, Service]:
+def services_of(stack: Stack, apps: Apps, callers: Callers, forgetting: Forgetting) -> tuple[Service, Service]:
     """RouterService, and EdgeService passed on to the edge node, so that apps ingest at the same address."""
-    return server.service(stack.router), stack.edge.relay(stack.edge_ready)
+    who = server.who_calls(apps, callers)
+    relay = guarded(stack.edge.relay(stack.edge_ready), who)
+    return server.service(stack.router, who, apps, forgetting), relay
 
 
 @contextmanager
@@ -118,7 +129,12 @@ def until_sigterm() -> Iterator[None]:
 async def _http_server(app: ASGIApp, address: str, grace_s: float) -> AsyncIterator[str]:
     listener = _listener(address)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=max(int(grace_s), 1)
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=max(int(grace_s), 1),
+        ws="none",
     )
     http_server = _HttpServer(config)
     running = asyncio.create_task(http_server.serve(sockets=[listener]))

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 
 from edgewise.errors import BrokenOff, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.types import (
@@ -39,6 +40,7 @@ from router.arbiter.ensemble import Expected
 from router.arbiter.rules import Rule, Verdict
 from router.config import RouterSettings
 from router.defanging import Defanging, addresses, defanged, reads_others
+from router.egress.audit import NotAudited
 from router.meter import MeteredEdge, PlainSide
 
 # Why the cloud may not come into an answer; a mode that can do without it goes on.
@@ -78,16 +80,20 @@ class Outcome:
         return replace(self, degraded=self.degraded or degraded, reason="; ".join(filter(None, (reason, self.reason))))
 
 
+# The question with its earlier turns; what is looked up for it; passages of this device; two answers to be judged.
+Sent = Literal["prompt", "query", "passages", "answers"]
+
+
 @dataclass(frozen=True, slots=True)
 class Foreseen:
     """What a mode would do with a question, found out without generating and without the cloud.
 
-    `asks_cloud` is whether the cloud may come to see the question; the other fields are those of `Explanation`.
+    `sends` is what the cloud may come to see; the other fields are those of `Explanation`.
     """
 
     author: Author | None
     decision: str
-    asks_cloud: bool = True
+    sends: tuple[Sent, ...] = ("prompt",)
     score: float | None = None
     threshold: float | None = None
     familiar: bool = True
@@ -190,7 +196,7 @@ class Desk:
 
     `arbiter` decides; `embedder` is the hash of the model that `local` embeds with. `asked_at` is in the device's time.
 
-    `keep` lets the device remember what the cloud informed of, once the answer is out.
+    `keep` lets the device remember what the cloud informed of, once the answer is out, in the collection `info`.
     """
 
     edge: Writer
@@ -199,6 +205,7 @@ class Desk:
     cache_key: str
     emit: Emit
     keep: Callable[[tuple[Passage, ...]], None]
+    info: str
     arbiter: Arbiter
     embedder: Callable[[], Awaitable[str | None]]
     settings: RouterSettings
@@ -241,7 +248,7 @@ class Desk:
             draft = await self.cloud.write(prompt, show=show)
             usd = draft.completion.cost_usd
             return draft
-        except (Withheld, OverBudget):
+        except (Withheld, OverBudget, NotAudited):
             usd = 0.0
             raise
         finally:

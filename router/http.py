@@ -7,16 +7,13 @@ Answers are held until they are final, because such a client cannot forget a ret
 from __future__ import annotations
 
 import base64
-import hmac
 import json
 import logging
 import struct
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
@@ -24,29 +21,39 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.status import HTTP_405_METHOD_NOT_ALLOWED
+from starlette.types import ASGIApp
 
+from edgewise.callers import Anybody, Callers
 from edgewise.errors import EdgewiseError, Internal
 from edgewise.ports import Embedder
 from edgewise.types import Citations, Done, Event, Grounding, Question, Retraction, Step, Token
 from edgewise.wire import invalid
 from router import openapi
-from router.answering import Origin
+from router.apps import NO_APPS, Apps
+from router.guard import LOCAL, Guard, reach_of
 from router.modes import VARIANTS
 from router.openai_types import ChatRequest, EmbeddingRequest
 from router.page import api, files
+from router.reach import OWNERS_HTTP
 from router.service import Router
-from router.web import body_of, error_body, failure, unless_gone
+from router.web import body_of, error_body, failure, refused, unless_gone
 
 log = logging.getLogger(__name__)
 
-_LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 _OPEN = frozenset({"/healthz"}) | files.PATHS
 
 
-def application(router: Router, embedder: Embedder, *, token: str, hosts: frozenset[str] = _LOCAL) -> ASGIApp:
-    """The ASGI application; an empty token lets everybody in who passes the Host check."""
-    door = _Door(router, embedder)
+def application(
+    router: Router,
+    embedder: Embedder,
+    *,
+    callers: Callers = Anybody(),
+    apps: Apps = NO_APPS,
+    hosts: frozenset[str] = LOCAL,
+) -> ASGIApp:
+    """The ASGI application, for the callers that pass the guard."""
+    door = _Door(router, embedder, apps)
     routes = [
         Route("/v1/chat/completions", door.chat, methods=["POST"]),
         Route("/v1/embeddings", door.embeddings, methods=["POST"]),
@@ -57,52 +64,17 @@ def application(router: Router, embedder: Embedder, *, token: str, hosts: frozen
         *files.routes(),
         *api.routes(router),
     ]
-    app = Starlette(
-        routes=routes, exception_handlers={EdgewiseError: _refused, HTTPException: _unrouted, Exception: _failed}
-    )
-    app.router.redirect_slashes = False  # it would send callers to wherever their Host header says
-    return _Guard(app, token, hosts)
-
-
-class _Guard:
-    """Checks Host, Origin and the token before a byte of a body is read (DNS rebinding, cross-site requests)."""
-
-    def __init__(self, app: ASGIApp, token: str, hosts: frozenset[str]) -> None:
-        self._app = app
-        self._wanted = f"Bearer {token}".encode() if token else None
-        self._hosts = hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        await (refusal or self._app)(scope, receive, send)
-
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = dict(scope["headers"])
-        host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin", b"").decode("latin-1")
-        if _name(host) not in self._hosts:
-            return failure(403, "Forbidden", "this daemon answers only requests to its own address, such as 127.0.0.1")
-        if origin and origin != f"http://{host}":
-            return failure(403, "Forbidden", "pages of other sites may not use this daemon")
-        if self._wanted is None or scope["path"] in _OPEN:
-            return None
-        if hmac.compare_digest(headers.get(b"authorization", b""), self._wanted):
-            return None
-        message = "send the token of the data directory as `Authorization: Bearer TOKEN` (an OpenAI client's api_key)"
-        return failure(401, "Unauthenticated", message)
-
-
-def _name(host: str) -> str | None:
-    """The name in a Host header, without the port."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
+    handlers = {EdgewiseError: _refused, HTTPException: _unrouted, Exception: _failed}
+    site = Starlette(routes=routes, exception_handlers=handlers)
+    site.router.redirect_slashes = False  # it would send callers to wherever their Host header says
+    return Guard(site, callers, apps, hosts=hosts, is_open=_OPEN)
 
 
 class _Door:
-    def __init__(self, router: Router, embedder: Embedder) -> None:
+    def __init__(self, router: Router, embedder: Embedder, apps: Apps) -> None:
         self._router = router
         self._embedder = embedder
+        self._apps = apps
 
     async def chat(self, request: Request) -> Response:
         body = await body_of(request, ChatRequest)
@@ -110,7 +82,8 @@ class _Door:
             question = body.question(self._router.default_max_tokens)
         except ValidationError as error:
             raise invalid(error) from None
-        events = self._router.ask(question, Origin(app="http"))
+        reach = reach_of(request.scope)
+        events = self._router.ask(reach.asked(question), self._apps.origin(reach, OWNERS_HTTP))
         if not body.stream:
             return JSONResponse(await unless_gone(request, _completion(events, body.model, question)))
         chunks = _chunks(events, body, question)
@@ -240,15 +213,12 @@ def _encoded(vector: tuple[float, ...], encoding: str) -> list[float] | str:
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, EdgewiseError)
-    response = failure(error.http, error.reason, error.message)
-    if error.retry_after_s is not None:
-        response.headers["retry-after"] = f"{error.retry_after_s:.0f}"
-    return response
+    return refused(error)
 
 
 async def _unrouted(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    reason = "MethodNotAllowed" if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else "NotFound"
+    reason = "MethodNotAllowed" if error.status_code == HTTP_405_METHOD_NOT_ALLOWED else "NotFound"
     response = failure(
         error.status_code, reason, "there is no such path or method; /openapi.json has those that there are"
     )

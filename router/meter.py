@@ -2,7 +2,7 @@
 
 Metered    writes a SideCall for whatever happened, on an injected monotonic clock
 Budgeted   reserves money before a cloud call, settles it after
-Gated      lets out only what the policy releases (privacy.py)
+Gated      lets out only what the policy releases, and writes that down first (egress/gate.py)
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from edgewise.types import (
     Usage,
     Value,
 )
+from router.egress.audit import NotAudited
 
 Clock = Callable[[], float]
 PlainSide = Side[Prompt, Query]
@@ -86,6 +87,8 @@ class Ledger:
         self._clock = clock
         self._start = clock()
         self.calls: list[SideCall] = []
+        self.owed_usd = 0.0
+        """What the cloud may have cost at the most, where there was a limit to it."""
 
     def now(self) -> float:
         """Seconds since the question arrived."""
@@ -126,7 +129,7 @@ class Ledger:
 
 
 # Refused here, before anything was sent: no call was made.
-_NOT_MADE = (Withheld, OverBudget)
+_NOT_MADE = (Withheld, OverBudget, NotAudited)
 
 
 class _Noting:
@@ -308,9 +311,10 @@ class Budgeted:
     have reserved is not available to others; what was not used is given back.
     """
 
-    def __init__(self, side: PlainSide, limit_usd: float | None) -> None:
+    def __init__(self, side: PlainSide, limit_usd: float | None, ledger: Ledger | None = None) -> None:
         self._side = side
         self._limit = limit_usd
+        self._ledger = ledger
         self._spent = 0.0
 
     async def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
@@ -355,13 +359,18 @@ class Budgeted:
                 f"this {call.name} may cost ${worst:.6f}, and ${max(self._limit - self._spent, 0):.6f} of max_cost_usd "
                 f"(${self._limit:.6f}) is left; raise it{call.otherwise}"
             )
-        self._spent += worst
+        self._owe(worst)
         return worst
 
     def _settle(self, reserved: float, cost: float | None) -> None:
         """Without a bill the reservation stands: spending less than allowed is safe, spending more is not."""
         if cost is not None:
-            self._spent += cost - reserved
+            self._owe(cost - reserved)
+
+    def _owe(self, usd: float) -> None:
+        self._spent += usd
+        if self._ledger is not None and self._limit is not None:
+            self._ledger.owed_usd += usd
 
 
 @dataclass(frozen=True, slots=True)

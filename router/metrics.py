@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, Summary, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -37,6 +38,7 @@ _WATCHED: dict[str, tuple[str, str]] = {
 }
 
 Reading = Callable[[], float]
+MetricT = TypeVar("MetricT", Counter, Histogram)
 
 
 class Metrics:
@@ -169,14 +171,28 @@ class Metrics:
         """The exposition format of Prometheus."""
         return generate_latest(self._registry)
 
-    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
-        return Counter(name, documentation, labels, registry=self._registry)
+    def _counter(self, name: str, documentation: str, *labels: str) -> _Remembering[Counter]:
+        return _Remembering(Counter(name, documentation, labels, registry=self._registry))
 
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         return Gauge(name, documentation, labels, registry=self._registry)
 
-    def _histogram(self, name: str, documentation: str, *labels: str) -> Histogram:
-        return Histogram(name, documentation, labels, buckets=_SECONDS, registry=self._registry)
+    def _histogram(self, name: str, documentation: str, *labels: str) -> _Remembering[Histogram]:
+        return _Remembering(Histogram(name, documentation, labels, buckets=_SECONDS, registry=self._registry))
+
+
+class _Remembering(Generic[MetricT]):
+    """A metric that finds what it counts under some labels at once: prometheus_client takes a lock, and longer."""
+
+    def __init__(self, metric: MetricT) -> None:
+        self._metric: MetricT = metric
+        self._found: dict[tuple[str, ...], MetricT] = {}
+
+    def labels(self, *labels: str) -> MetricT:
+        found = self._found.get(labels)
+        if found is None:
+            found = self._found[labels] = self._metric.labels(*labels)
+        return found
 
 
 class _Watched:

@@ -21,7 +21,7 @@ _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*|^\s*(?:query|search)\s*\d*\s*:
 
 async def searches(question: Question, desk: Desk) -> tuple[Text, ...]:
     """The texts to search for, the question first."""
-    asked = _with_what_it_refers_to(question)
+    asked = looked_up(question)
     who = desk.settings.rewrite
     if who == "off":
         return (asked,)
@@ -37,7 +37,7 @@ async def searches(question: Question, desk: Desk) -> tuple[Text, ...]:
     return (asked, *queries)
 
 
-def _with_what_it_refers_to(question: Question) -> Text:
+def looked_up(question: Question) -> Text:
     """A follow-up is looked up together with the turn before it."""
     earlier = [turn.text for turn in question.history if turn.role == "user"][-1:]
     return Text.join((*earlier, question_text(question)), "\n")

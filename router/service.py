@@ -17,16 +17,18 @@ from router.arbiter.arbiter import Arbiter, Models
 from router.checking import checked
 from router.config import RouterSettings
 from router.desk import Writer
+from router.egress import Boundary
 from router.experiments.live import Experiments
-from router.explaining import Unasked, explained
+from router.explaining import Own, Unasked, explained
 from router.fold import again
 from router.log import Backlog, Log, ModeTally, Spend, parse_moment
 from router.meter import Clock, Ledger, SideCall
 from router.metrics import RECORDS_QUEUED, RUNNING, Metrics
 from router.modes import MODES, parse
 from router.observer import Observer, Observers
-from router.privacy import Policy
+from router.reach import for_apps
 from router.replay.export import Export
+from router.running import Floor
 from router.trace import Head
 
 
@@ -54,7 +56,7 @@ class Router:
         edge: Edge,
         cloud: Cloud,
         records: Log,
-        policy: Policy,
+        boundary: Boundary,
         settings: RouterSettings,
         *,
         arbiter: Arbiter | None = None,
@@ -71,12 +73,12 @@ class Router:
         self.metrics = Metrics()
         self.metrics.watch(RECORDS_QUEUED, lambda: records.backlog.count)
         self.metrics.watch(RUNNING, lambda: self._admission.running)
-        self.experiments = experiments or Experiments(None, records, policy)
+        self.experiments = experiments or Experiments(None, records, boundary.policy)
         self._answering = Answering(
             edge,
             cloud,
             records,
-            policy,
+            boundary,
             settings,
             arbiter or Arbiter(Models.open(), settings),
             self.experiments,
@@ -116,6 +118,11 @@ class Router:
             finally:
                 self._running.discard(key)
 
+    @property
+    def floor(self) -> Floor:
+        """Who is being answered now."""
+        return self._answering.floor
+
     async def close(self) -> None:
         """Ends a shadow answer, and waits as `settled` does."""
         await self.experiments.close()
@@ -135,20 +142,27 @@ class Router:
             for name, mode in MODES.items()
         )
 
-    async def explain(self, question: Question) -> Explanation:
-        """What would happen to a question, and why; nothing is generated, recorded or sent."""
+    async def explain(self, question: Question, origin: Origin = Origin()) -> Explanation:
+        """What would happen to a question, and why; nothing is generated, recorded or sent.
+
+        An app hears what its own answers cost and took before, the owner what all did.
+        """
         question = checked(question, self._settings.default_mode)
         _, options = parse(question.mode)
         answering = self._answering
         await answering.edge_ready()
         _, cloud = await self.status()
-        desk = answering.desk(question, answering.request(Origin(), _unheard, Ledger(answering.clock)), options)
+        request = answering.request(origin, _unheard, Ledger(answering.clock))
+        question, request = await answering.as_private_as_it_is(question, request)
+        question, request = await answering.with_history(question, request)
+        desk = answering.desk(question, request, options)
         dry = replace(
             desk,
             cloud=Writer("cloud", Unasked(cloud), _unheard, desk.cloud.options, held=True, asked=frozenset()),
             settings=self._settings.model_copy(update={"rewrite": "off"}),
         )
-        return await explained(question, dry, answering.policy, self._log, cloud)
+        own = Own(answering.boundary, self._log, origin.app, request.private_because, self._settings.rewrite == "cloud")
+        return await explained(question, dry, own, cloud)
 
     @property
     def policy_version(self) -> str:
@@ -166,10 +180,11 @@ class Router:
     @property
     def privacy(self) -> str:
         """The policy in force, in words."""
-        return self._answering.policy.in_words
+        return self._answering.boundary.policy.in_words
 
-    async def record(self, record_id: str) -> Record:
-        return await self._log.get(record_id)
+    async def record(self, record_id: str, app: str = "") -> Record:
+        """NotFound, also where an app is given and it is not that one's."""
+        return await self._log.get(record_id, app)
 
     async def record_of_request(self, request_id: str) -> Record | None:
         return await self._log.of_request("", request_id)
@@ -186,8 +201,12 @@ class Router:
         mode: str = "",
         conversation_id: str = "",
         since: str = "",
+        app: str = "",
     ) -> tuple[Record, ...]:
-        """Newest first; `since` a date or a time. A page may be short; only an empty one is the last."""
+        """Newest first; `since` a date or a time. A page may be short; only an empty one is the last.
+
+        With an app only what was answered to it.
+        """
         if not 0 < limit <= 1000:
             raise InvalidInput(f"a page has 1 to 1000 records, not {limit}; page on with before_record_id")
         return await self._log.newest(
@@ -196,6 +215,7 @@ class Router:
             mode=mode,
             conversation_id=conversation_id,
             since=parse_moment(since),
+            app=app,
         )
 
     async def tally(self, since: str = "") -> tuple[ModeTally, ...]:
@@ -212,26 +232,26 @@ class Router:
         return self._log.backlog
 
     async def trace(
-        self, *, since: str = "", mode: str = "", with_private: bool = False
+        self, *, since: str = "", mode: str = "", with_private: bool = False, app: str = ""
     ) -> AsyncGenerator[tuple[str, int]]:
-        """The log as lines of a trace, each with the number of answers that were left out so far."""
-        edge, cloud = await self.status()
+        """The log, or an app's part of it, as a trace: its lines, each with how many answers were left out so far."""
+        edge, cloud = map(for_apps, await self.status()) if app else await self.status()
         answering = self._answering
         head = Head(
             edge=edge,
             cloud=cloud if cloud.ready else None,
             settings=self._settings.apart,
-            unknown=answering.policy.unknown,
+            unknown=answering.boundary.policy.unknown,
             policy_version=self.policy_version,
         )
-        export = Export(self._log, with_private)
+        export = Export(self._log, answering.boundary.policy, with_private, app)
         async with aclosing(export.lines(head, parse_moment(since), mode)) as lines:
             async for line in lines:
                 yield line.model_dump_json(), export.left_out
         yield "", export.left_out
 
-    async def grade(self, grade: Grade) -> Grade:
-        record = await self._log.get(grade.record_id)
+    async def grade(self, grade: Grade, app: str = "") -> Grade:
+        record = await self._log.get(grade.record_id, app)
         kept = await self._log.grade(grade)
         self._answering.observers.graded(record, kept)
         await self.experiments.graded(kept)

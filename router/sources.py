@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgewise.types import CLOUD_INFO, Expand, Findings, Passage, Query, Question, Text
+from edgewise.types import Expand, Findings, Passage, Privacy, Query, Question, Text
 from router.config import RouterSettings
 from router.desk import CLOUD_CANNOT, Desk, step
 from router.rewriting import searches
@@ -52,7 +52,7 @@ async def from_cloud(question: Question, desk: Desk) -> Gathered:
 
 
 async def _here(question: Question, wanted: Sequence[Text], desk: Desk, expand: Expand | None = None) -> Findings:
-    collections = (*question.collections, CLOUD_INFO) if question.collections else ()
+    collections = (*question.collections, desk.info) if question.collections else ()
     more = {"collections": collections} | ({} if expand is None else {"expand": expand})
     queries = [_query(text, desk).model_copy(update=more) for text in wanted]
     return merged(*[await desk.edge.retrieve(query) for query in queries])
@@ -68,8 +68,15 @@ async def _there(wanted: Sequence[Text], desk: Desk) -> Gathered:
     told = "; ".join(filter(None, (f"{len(findings.passages)} passages", findings.reason)))
     await desk.step(step("cloud info", told, "cloud", {"known": 0.0}))
     if useful := relevant(findings, desk.settings):
-        desk.keep(useful)
+        label = Privacy.tightest(text.label for text in wanted)
+        desk.keep(tuple(_as_private_as(label, passage) for passage in useful))
     return Gathered(findings, findings.reason and f"without part of the cloud's information: {findings.reason}")
+
+
+def _as_private_as(label: Privacy, passage: Passage) -> Passage:
+    """What was found for a query may repeat it, as the facts of a model do: it is kept with the label of both."""
+    text = passage.text.model_copy(update={"label": Privacy.tightest((label, passage.text.label))})
+    return passage.model_copy(update={"text": text})
 
 
 def _query(text: Text, desk: Desk) -> Query:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from edgewise.errors import Cancelled, InvalidInput, TooLarge
+from edgewise.errors import Cancelled, EdgewiseError, InvalidInput, TooLarge
 from edgewise.wire import invalid
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -72,6 +73,14 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
 async def _hang_up(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def refused(error: EdgewiseError) -> Response:
+    """With the time after which to come back, in whole seconds, where there is one."""
+    response = failure(error.http, error.reason, error.message)
+    if error.retry_after_s is not None:
+        response.headers["retry-after"] = str(math.ceil(error.retry_after_s))
+    return response
 
 
 def failure(status: int, reason: str, message: str) -> Response:

@@ -12,21 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloud.client import CloudClient, NoCloud
-from cloud.config import CloudSettings
+from cloud.config import CloudSettings, readable_server
 from edge.client import EdgeClient
 from edge.config import EdgeSettings
 from edgewise import settings
-from edgewise.errors import CloudUnavailable, EdgeUnavailable, NotReady
+from edgewise.errors import CloudUnavailable, EdgeUnavailable, EdgewiseError, NotReady
 from edgewise.place import read_secret
 from edgewise.types import Author, SideStatus
+from router.apps import Apps
 from router.arbiter.arbiter import ARBITER, Arbiter, Models
 from router.child import Child
 from router.compare.judge import Judge
 from router.config import PrivacySettings, RouterSettings
+from router.egress import AuditLog, Boundary, Gated, Policy
+from router.egress.detectors import Structural
 from router.experiments.live import Experiments
+from router.forgetting import Forgetting
 from router.log import Keep, Log, Place, place_in
 from router.metrics import DROPPED, EDGE_RESTARTS, SENT, Metrics
-from router.privacy import Gated, Policy
 from router.service import Router, edge_answers_for_itself
 from router.telemetry.config import TelemetrySettings
 
@@ -67,13 +70,15 @@ class Stack:
     edge: EdgeClient
     cloud: CloudClient | NoCloud
     edge_ready: Ready
-    policy: Policy
+    boundary: Boundary
     records: Place
+    log: Log
+    settings: Settings
     telemetry: Telemetry | None = None
 
     def judge(self, author: Author) -> Judge:
         """One side as a judge; the cloud sees no more of answers than of questions."""
-        return Judge(author, Gated(self.cloud, self.policy) if author == "cloud" else self.edge)
+        return Judge(author, Gated(self.cloud, self.boundary) if author == "cloud" else self.edge)
 
 
 @asynccontextmanager
@@ -92,7 +97,10 @@ async def open_stack(
     neither is started, and what would ask them finds nobody there.
     """
     async with AsyncExitStack() as stack:
-        telemetry = _telemetry(chosen.telemetry)
+        audit = AuditLog(data_dir)
+        stack.push_async_callback(asyncio.to_thread, audit.close)
+        boundary = Boundary(await _policy(chosen.privacy), audit, _who_gets_it(chosen.cloud, embedded=embedded_cloud))
+        telemetry = _telemetry(chosen.telemetry, boundary)
         if telemetry is not None:
             stack.push_async_callback(asyncio.to_thread, telemetry.close)
         # Socket paths are limited to some 100 bytes, so they do not go into the data directory.
@@ -111,20 +119,20 @@ async def open_stack(
         stack.push_async_callback(cloud.close)
         records = await Log.open(
             place_in(data_dir, chosen.router),
+            boundary=boundary,
             backlog=data_dir / "backlog.jsonl",
             keep=Keep(chosen.router.keep_days, chosen.router.keep_records),
         )
         stack.push_async_callback(records.close)
-        policy = Policy(chosen.privacy.unknown)
         ready = _ready(edge_child, edge) if edge_child else edge_answers_for_itself
         arbiter = Arbiter(await asyncio.to_thread(Models.open, data_dir / ARBITER), chosen.router)
-        experiments = await Experiments.open(data_dir / "experiments", records, policy)
+        experiments = await Experiments.open(data_dir / "experiments", records, boundary.policy)
         observers = () if telemetry is None else (telemetry,)
         router = Router(
             edge,
             cloud,
             records,
-            policy,
+            boundary,
             chosen.router,
             arbiter=arbiter,
             experiments=experiments,
@@ -133,10 +141,39 @@ async def open_stack(
         )
         stack.push_async_callback(router.close)
         _watch(router.metrics, edge_child, telemetry)
-        yield Stack(router, edge, cloud, ready, policy, records.place, telemetry)
+        yield Stack(router, edge, cloud, ready, boundary, records.place, records, chosen, telemetry)
 
 
-def _telemetry(chosen: TelemetrySettings) -> Telemetry | None:
+def forgetting_of(stack: Stack, apps: Apps, data_dir: Path) -> Forgetting:
+    """What forgets, and says what of this installation it cannot reach."""
+    remarks = []
+    if stack.settings.telemetry.otlp_endpoint:
+        remarks.append(f"what telemetry has sent stays at {stack.settings.telemetry.otlp_endpoint}")
+    if stack.records.file is None:
+        remarks.append(f"{stack.records.name} was asked to delete; its own journals and backups are its operator's")
+
+    async def answers() -> str:
+        """Of the gateway's cache. What a provider keeps is its own affair."""
+        try:
+            await stack.cloud.forget_answers()
+        except EdgewiseError as error:
+            return f"answers that the cloud gateway has cached may stay: {error.message}"
+        return ""
+
+    return Forgetting(
+        stack.log,
+        stack.edge,
+        stack.router.floor,
+        stack.router.settled,
+        stack.edge_ready,
+        apps,
+        data_dir,
+        answers=answers,
+        remarks=tuple(remarks),
+    )
+
+
+def _telemetry(chosen: TelemetrySettings, boundary: Boundary) -> Telemetry | None:
     """None where it is off: then nothing of OpenTelemetry is imported."""
     if not chosen.otlp_endpoint:
         return None
@@ -145,7 +182,7 @@ def _telemetry(chosen: TelemetrySettings) -> Telemetry | None:
     except ImportError:
         needed = "telemetry.otlp_endpoint is set, which needs OpenTelemetry"
         raise NotReady(f"{needed}; install it with pip install 'edgewise[telemetry]'") from None
-    return Telemetry.open(chosen)
+    return Telemetry.open(chosen, boundary)
 
 
 def _watch(metrics: Metrics, edge: Child | None, telemetry: Telemetry | None) -> None:
@@ -210,10 +247,28 @@ def _cloud_child(
     return Child("cloud gateway", arguments, environment, CloudUnavailable)
 
 
+async def _policy(chosen: PrivacySettings) -> Policy:
+    if not chosen.presidio:
+        return Policy(chosen.unknown)
+    from router.egress.detectors.presidio import Presidio
+
+    return Policy(chosen.unknown, (Structural(), await asyncio.to_thread(Presidio.open)))
+
+
+def _who_gets_it(cloud: CloudSettings, *, embedded: bool) -> str | None:
+    """Whom a question goes to, for the audit log; our own gateway runs on this device and asks others. None: nobody."""
+    if cloud.address:
+        return cloud.address
+    if not (cloud.backend or embedded):
+        return None
+    asked = [one.server for one in cloud.upstreams()] if cloud.backend == "openai_compatible" else []
+    searched = [readable_server(cloud.web_search_url)] if cloud.web_search_url else []
+    return ", ".join(dict.fromkeys((*asked, *searched))) or "a model on this device"
+
+
 def _cloud_client(cloud: CloudSettings, sockets: Path, *, started: bool) -> CloudClient | NoCloud:
     if started:
         return CloudClient(f"unix:{sockets / 'cloud.sock'}")
     if cloud.address:
-        token = read_secret(cloud.token_file, "cloud.token_file")
-        return CloudClient(cloud.address, token, connect_timeout_s=cloud.connect_timeout_s)
+        return CloudClient.to(cloud)
     return NoCloud()

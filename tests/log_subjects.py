@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from router.log import Backlog, Keep, Log, Place
+from tests.boundaries import ALLOWING
 from tests.routers import until
 
 TODAY = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -42,7 +43,9 @@ class Subject(ABC):
         async def main() -> None:
             place = replace(self.place, elsewhere=elsewhere)
             backlog = self.backlog if waits else None
-            log = await Log.open(place, backlog=backlog, keep=keep, clock=lambda: TODAY, retry_s=0.05)
+            log = await Log.open(
+                place, boundary=ALLOWING, backlog=backlog, keep=keep, clock=lambda: TODAY, retry_s=0.05
+            )
             try:
                 async with asyncio.timeout(60):
                     await work(log)

@@ -15,11 +15,11 @@ from edgewise.client import Client
 from edgewise.rpc import start_server
 from edgewise.types import Citations, Done, Event, Question, Record, Retraction, Step, Token
 from router.config import RouterSettings
+from router.egress import AuditLog, Boundary, Policy
 from router.experiments.live import Experiments
 from router.log import Log
 from router.modes import MODES
 from router.observer import Observer
-from router.privacy import Policy
 from router.server import service
 from router.service import Router
 from tests.arbiters import an_arbiter
@@ -172,10 +172,12 @@ async def place(
         backlog = directory / "backlog.jsonl" if records_wait else None
         records = await Log.open(log_url(directory), backlog=backlog, retry_s=0.05)
         exits.push_async_callback(records.close)
-        policy, arbiter = Policy(unknown), an_arbiter(settings)
-        experiments = await Experiments.open(directory / "experiments", records, policy)
+        arbiter, audit = an_arbiter(settings), AuditLog(directory)
+        exits.push_async_callback(asyncio.to_thread, audit.close)
+        boundary = Boundary(Policy(unknown), audit, "cloud.example.com")
+        experiments = await Experiments.open(directory / "experiments", records, boundary.policy)
         router = Router(
-            edge, cloud, records, policy, settings, arbiter=arbiter, experiments=experiments, observers=observers
+            edge, cloud, records, boundary, settings, arbiter=arbiter, experiments=experiments, observers=observers
         )
         exits.push_async_callback(router.close)
         client, address = None, ""

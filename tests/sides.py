@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from edgewise.errors import EdgewiseError
 from edgewise.types import (
+    CLOUD_INFO,
     Author,
     Chunk,
     Completion,
@@ -159,6 +160,7 @@ class FakeEdge(_Fake):
         super().__init__(*answers, passages=passages)
         self.tools = tuple(tools)
         self.kept: tuple[Passage, ...] = ()
+        self.kept_in: set[str] = set()
         self.reads = ""
 
     def generate(self, prompt: Prompt, options: Options) -> AsyncGenerator[Chunk | Completion]:
@@ -190,10 +192,11 @@ class FakeEdge(_Fake):
             ),
         )
 
-    async def keep(self, passages: tuple[Passage, ...]) -> None:
+    async def keep(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> None:
         if self.down:
             raise self.down
         self.kept += passages
+        self.kept_in.add(collection)
 
     async def embed(self, texts: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:
         """Counts of three vowels, normalised."""

@@ -14,6 +14,7 @@ from typing import Any
 import openai
 import uvicorn
 
+from edgewise.callers import owner_of
 from router import http
 from router.config import RouterSettings
 from tests.routers import ASKED, TOKEN, Place, a_cloud, an_edge, place
@@ -53,6 +54,7 @@ class Site:
             "authorization": f"Bearer {TOKEN}",
             "connection": "close",
             "content-length": str(len(body)),
+            "content-type": "application/json",
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in head.items() if value)
@@ -83,7 +85,7 @@ async def site(
     within_s: float = 20,
 ) -> AsyncIterator[Site]:
     async with place(directory, edge, cloud, settings, records_wait=True, within_s=within_s) as opened:
-        app = http.application(opened.router, edge, token=token)
+        app = http.application(opened.router, edge, callers=owner_of(token))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
         with socket.create_server(("127.0.0.1", 0)) as listener:
             running = asyncio.create_task(server.serve(sockets=[listener]))

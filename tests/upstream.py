@@ -1,6 +1,7 @@
 """A real server that speaks OpenAI's chat completions on a loopback port, and misbehaves on request.
 
-The model that a request asks for says how: `settings(model="hang")` gets a server that hangs.
+The model that a request asks for says how: `settings(model="hang")` gets a server that hangs. With `instead`, another
+behaviour takes a model's place while a test runs: a server that fails, and comes back.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Upstream:
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.instead: dict[str, str] = {}
         self.arrived = threading.Event()
         self.released = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -62,6 +64,7 @@ class Upstream:
     def reset(self) -> None:
         self.requests.clear()
         self.keys.clear()
+        self.instead.clear()
         self.arrived.clear()
         self.released.clear()
 
@@ -73,6 +76,8 @@ class Upstream:
         model = self.behaviour(body)
         if model in _REFUSALS:
             return _REFUSALS[model]()
+        if model in _ENDLESS:
+            return StreamingResponse(self._endless(model), _ENDLESS[model][0], media_type="text/event-stream")
         if model == "hang":
             return await self._hang(request)
         if model.startswith("flaky-"):  # fails as often as it says, then answers
@@ -82,7 +87,7 @@ class Upstream:
         return StreamingResponse(self._stream(model, body), media_type="text/event-stream")
 
     def behaviour(self, body: dict[str, Any]) -> str:
-        return str(body["model"])
+        return self.instead.get(str(body["model"]), str(body["model"]))
 
     def words(self, _: dict[str, Any]) -> tuple[str, ...]:
         return WORDS
@@ -93,9 +98,21 @@ class Upstream:
         self.released.set()
         return Response()
 
+    async def _endless(self, model: str) -> AsyncIterator[str]:
+        _, part, pause_s = _ENDLESS[model]
+        try:
+            while True:
+                yield part
+                await asyncio.sleep(pause_s)
+        finally:
+            self.released.set()
+
     async def _stream(self, model: str, body: dict[str, Any]) -> AsyncIterator[str]:
         words = self.words(body)
         try:
+            if model == "disconnect-first":
+                yield ": connected\n\n"
+                raise ConnectionAbortedError
             for number, word in enumerate(words):
                 yield _event(choices=[{"index": 0, "delta": {"content": word}, "logprobs": _logprobs(body, model)}])
                 if number == 1 and model in _INTERRUPTIONS:
@@ -110,7 +127,8 @@ class Upstream:
             reason = {"filter": "content_filter", "length": "length"}.get(model, "stop")
             yield _event(choices=[{"index": 0, "delta": {}, "finish_reason": reason}])
             if body.get("stream_options") and model != "no-usage":
-                yield _event(choices=[], usage={"prompt_tokens": PROMPT_TOKENS, "completion_tokens": len(words)})
+                true = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": len(words)}
+                yield _event(choices=[], usage=USAGES.get(model, true))
             yield "data: [DONE]\n\n"
         finally:
             self.released.set()
@@ -142,6 +160,9 @@ _REFUSALS: Mapping[str, Callable[[], Response]] = {
     "429-date": lambda: _error(429, "slow down", retry_after=formatdate(time.time() + 60, usegmt=True)),
     "429-odd": lambda: _error(429, "slow down", retry_after="inf"),
     "quota": lambda: _error(429, "pay first", code="insufficient_quota"),
+    "429-bare": lambda: _error(429, "slow down"),
+    "503-wait": lambda: _error(503, "maintenance", retry_after="30"),
+    "500-broken": lambda: Response("{", 500, {"content-length": "100", "content-encoding": "gzip"}),
     "500": lambda: _error(500, "oops"),
     "503": lambda: _error(503, "Loading model"),
     "html": lambda: HTMLResponse("<html>log in to the hotel's network</html>"),
@@ -151,7 +172,26 @@ _REFUSALS: Mapping[str, Callable[[], Response]] = {
     "other-json": lambda: Response('data: {"choices": 7}\n\n', media_type="text/event-stream"),
     "null": lambda: Response("data: null\n\n", media_type="text/event-stream"),
 }
+# What a server may say that it counted, of `WORDS` and a short question: none of it is true.
+USAGES: Mapping[str, object] = {
+    "usage-negative": {"prompt_tokens": -5, "completion_tokens": 6},
+    "usage-none": {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 0},
+    "usage-absurd": {"prompt_tokens": 10**6, "completion_tokens": 6},
+    "usage-beyond": {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 10**6},
+    "usage-huge": {"prompt_tokens": 10**30, "completion_tokens": 6},
+    "usage-words": {"prompt_tokens": "many", "completion_tokens": "more"},
+    "usage-list": [1, 2, 3],
+}
 _INTERRUPTIONS: Mapping[str, str] = {
     "disconnect": "",
     "error-midway": 'data: {"error": {"message": "the engine died"}}\n\n',
+}
+# Status, what comes again and again, and the seconds in between.
+_ENDLESS: Mapping[str, tuple[int, str, float]] = {
+    "endless": (200, _event(choices=[{"index": 0, "delta": {"content": " more"}}]), 0),
+    "endless-silence": (200, _event(choices=[{"index": 0, "delta": {}}]), 0.001),
+    "endless-line": (200, "data: " + "x" * 2**16, 0),
+    "endless-refusal": (500, "x" * 2**16, 0),
+    "drip": (200, " ", 0.02),
+    "drip-pieces": (200, _event(choices=[{"index": 0, "delta": {"content": "x"}}]), 0.05),
 }

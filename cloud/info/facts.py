@@ -30,6 +30,10 @@ class Facts:
         self._most = most
         self._lifetime = lifetime
 
+    def with_model(self, model: Backend) -> Facts:
+        """The same of another model."""
+        return Facts(model, self._scales, self._most, self._lifetime)
+
     async def look_up(self, query: Query, timeout_s: float) -> Findings:
         """What was written in time counts, except for a line that is not finished."""
         check_short(query)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from edgewise.types import CostBasis, Findings, Passage, Query, SideStatus
 
 if TYPE_CHECKING:
     from cloud.info.corpora import Corpora
+    from cloud.info.facts import Facts
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +41,12 @@ class CloudInfo:
         price: tuple[float, CostBasis],
         timeout_s: float,
         resources: AsyncExitStack,
+        *,
+        facts: Facts | None = None,
     ) -> None:
         self._corpora = corpora
         self._elsewhere = tuple(elsewhere)
+        self._facts = facts
         self._usd_per_fetch, self._basis = price
         self._timeout_s = timeout_s
         self._resources = resources
@@ -53,6 +58,7 @@ class CloudInfo:
         async with AsyncExitStack() as resources:
             corpora: Corpora | None = None
             elsewhere: list[Source] = []
+            facts: Facts | None = None
             if settings.corpora or settings.web_search_url or settings.facts:
                 from cloud.info.corpora import Corpora
                 from cloud.info.scales import Scales
@@ -73,8 +79,16 @@ class CloudInfo:
                 if settings.facts:
                     from cloud.info.facts import Facts
 
-                    elsewhere.append(Facts(backend, scales, settings.facts, timedelta(settings.facts_days)))
-            return cls(corpora, elsewhere, price, settings.info_timeout_s, resources.pop_all())
+                    facts = Facts(backend, scales, settings.facts, timedelta(settings.facts_days))
+            return cls(corpora, elsewhere, price, settings.info_timeout_s, resources.pop_all(), facts=facts)
+
+    def with_model(self, model: Backend) -> CloudInfo:
+        """The same, with facts that `model` knows; it is closed with this one."""
+        if self._facts is None:
+            return self
+        other = copy.copy(self)
+        other._facts = self._facts.with_model(model)
+        return other
 
     @property
     def counts(self) -> dict[str, int]:
@@ -84,7 +98,7 @@ class CloudInfo:
 
     def most_usd(self, backend: SideStatus) -> float | None:
         """The most that one look-up may cost; None is unknown."""
-        parts = [source.most_usd(backend) for source in self._elsewhere]
+        parts = [source.most_usd(backend) for source in self._beside_corpora]
         return _sum((self._usd_per_fetch, *parts))
 
     async def retrieve(self, query: Query, timeout_s: float | None = None) -> Findings:
@@ -111,7 +125,11 @@ class CloudInfo:
 
     def _sources(self, query: Query) -> tuple[Source, ...]:
         corpora = () if self._corpora is None else (self._corpora,)
-        return corpora if query.collections or query.source else (*corpora, *self._elsewhere)
+        return corpora if query.collections or query.source else (*corpora, *self._beside_corpora)
+
+    @property
+    def _beside_corpora(self) -> tuple[Source, ...]:
+        return self._elsewhere if self._facts is None else (*self._elsewhere, self._facts)
 
 
 def merged(passages: Iterable[Passage], k: int) -> tuple[Passage, ...]:

@@ -206,6 +206,10 @@ class LlamaEngine:
         """The tokens of a plain text; what looks like a control token in it is text too."""
         return tuple(await self._off_the_loop(partial(self._native.vocabulary.tokenize, text)))
 
+    async def forget(self) -> None:
+        """Drop what is kept in memory of prompts that were answered."""
+        await asyncio.wrap_future(self._owner.call(lambda _, scheduler: scheduler.drop_prefixes()))
+
     async def load_adapter(self, name: str) -> str:
         """From the next request on; those that run go on with what they have. InvalidInput if it does not fit."""
         adapter = await self._find(name)

@@ -105,6 +105,13 @@ class Prefixes:
             slot.length, slot.used = 0, 0.0
         self._idle = list(self._slots)
 
+    def drop(self) -> None:
+        """What is kept of prompts that nobody is answering now: in idle sequences, and saved. Files are left alone."""
+        self._saved.clear()
+        for slot in self._idle:
+            self._native.cut(slot.sequence, 0)
+            slot.prompt, slot.length, slot.used = slot.prompt[:0], 0, 0.0
+
     def shared(self, prompt: Tokens, space: Space) -> int:
         """How many tokens of a prompt could be had now."""
         return self._nearest(prompt, space)[1]

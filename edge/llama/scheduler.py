@@ -89,6 +89,12 @@ class Scheduler:
         self._prefixes.forget()
         self._send()
 
+    def drop_prefixes(self) -> None:
+        """A waiting prompt finds less than it was promised."""
+        self._prefixes.drop()
+        for job in self._waiting:
+            job.known = min(job.known, self._prefixes.shared(job.prompt, job.space))
+
     def interrupt(self) -> None:
         """From any thread: end all jobs, the evaluation that runs included."""
         self._stopped.raise_()

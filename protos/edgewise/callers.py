@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +51,24 @@ class Owner:
         if hmac.compare_digest(authorization.encode("utf-8", "surrogatepass"), self._wanted):
             return OWNER
         raise Unauthenticated("send the token of the data directory as metadata `authorization: Bearer TOKEN`")
+
+
+class Either:
+    """Whom the first knows, or else the second: the owner, say, and those who have an account."""
+
+    def __init__(self, first: Callers, second: Callers) -> None:
+        self._first = first
+        self._second = second
+
+    def identify(self, authorization: str) -> Caller:
+        with suppress(Unauthenticated):
+            return self._first.identify(authorization)
+        return self._second.identify(authorization)
+
+
+def bearer(authorization: str) -> str:
+    """The token of the header; empty for a header of another kind, and for none."""
+    return authorization.removeprefix(_SCHEME) if authorization.startswith(_SCHEME) else ""
 
 
 def owner_of(token: str) -> Callers:

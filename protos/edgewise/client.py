@@ -29,6 +29,7 @@ from edgewise.types import (
     Experiment,
     ExperimentStatus,
     Explanation,
+    Forgotten,
     Grade,
     Ingested,
     ModeInfo,
@@ -39,6 +40,7 @@ from edgewise.types import (
     SideStatus,
     Step,
     Token,
+    Unwanted,
     Upload,
     Value,
 )
@@ -196,6 +198,11 @@ class Client:
             raise error_of(error) from None
         finally:
             call.cancel()
+
+    async def forget(self, unwanted: Unwanted) -> Forgotten:
+        """Takes it out for good, with what was derived from it; again, if that was broken off."""
+        request = pack(unwanted, router_pb2.ForgetRequest)
+        return unpack((await self._unary(self._router.Forget, request)).forgotten, Forgotten)
 
     async def start_experiment(self, experiment: Experiment) -> ExperimentStatus:
         """From now on the arms answer the questions that name no mode."""

@@ -7,6 +7,7 @@ EdgewiseError
 |- NotFound              NOT_FOUND
 |- Conflict              ALREADY_EXISTS       the place is taken: a data directory, an address, a request id
 |- Unauthenticated       UNAUTHENTICATED
+|- Forbidden             PERMISSION_DENIED    the caller is known, and this is not for it
 |- Withheld              FAILED_PRECONDITION  it may not leave the device, and nothing else could answer
 |- NotReady              FAILED_PRECONDITION  something must be set up first: a model, a key, a price
 |- OverBudget            RESOURCE_EXHAUSTED   the request's own money ran out
@@ -69,6 +70,11 @@ class Unauthenticated(EdgewiseError):
     http = 401
 
 
+class Forbidden(EdgewiseError):
+    code = "PERMISSION_DENIED"
+    http = 403
+
+
 class Withheld(EdgewiseError):
     code = "FAILED_PRECONDITION"
     http = 403
@@ -122,7 +128,7 @@ class Internal(EdgewiseError):
 LEAVES: dict[str, type[EdgewiseError]] = {
     leaf.__name__: leaf
     for leaf in (
-        InvalidInput, TooLarge, ContextOverflow, NotFound, Conflict, Unauthenticated, Withheld, NotReady, OverBudget,
-        Overloaded, DeadlineExceeded, Cancelled, EdgeUnavailable, CloudUnavailable, BrokenOff, Internal,
+        InvalidInput, TooLarge, ContextOverflow, NotFound, Conflict, Unauthenticated, Forbidden, Withheld, NotReady,
+        OverBudget, Overloaded, DeadlineExceeded, Cancelled, EdgeUnavailable, CloudUnavailable, BrokenOff, Internal,
     )
 }  # fmt: skip

@@ -11,11 +11,17 @@ from pydantic import Field
 from edgewise.texts import Privacy, Text, Value
 
 Author = Literal["edge", "cloud"]
+Via = Literal["", "fallback", "cache", "repeated"]
 
 Expand = Literal["", "window", "section", "document"]
 
 CLOUD_INFO = "cloud-info"
 """The collection of what the cloud informed of."""
+
+
+def cloud_info(app: str = "") -> str:
+    """That of an app: it tells what was asked, so each app has one of its own."""
+    return f"{CLOUD_INFO}-{app}" if app else CLOUD_INFO
 
 
 class CostBasis(StrEnum):
@@ -76,7 +82,8 @@ class Findings(Value):
     """The answer to a query, best passage first.
 
     `answerable` is the estimated probability that the answer to the query is in what was searched. `reason` says what
-    could not be searched, and why; it is empty when nothing is missing.
+    could not be searched, and why; it is empty when nothing is missing. `via` is `repeated` for what was found, and
+    paid, in an earlier call with the same idempotency key.
     """
 
     passages: tuple[Passage, ...] = ()
@@ -85,6 +92,7 @@ class Findings(Value):
     cost_basis: CostBasis | None = None
     elapsed_s: float | None = None
     reason: str = ""
+    via: Via = ""
 
 
 class Quote(Value):

@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator
 from typing import Protocol, TypeVar
 
 from edgewise.types import (
+    CLOUD_INFO,
     Chunk,
     Completion,
+    Document,
     Findings,
     Options,
     Passage,
@@ -61,8 +63,28 @@ class Reader(Protocol):
 
 
 class Keeper(Protocol):
-    async def keep(self, passages: tuple[Passage, ...]) -> None:
+    async def keep(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> None:
         """Remember what the cloud informed of, so that the next such question need not ask for it."""
+        ...
+
+
+class Forgetful(Protocol):
+    """Where documents are, and what was kept of the cloud's information."""
+
+    async def documents(self, collection: str = "") -> tuple[Document, ...]:
+        """All documents, or those of one collection."""
+        ...
+
+    async def delete_document(self, document_id: str) -> None:
+        """NotFound when there is none."""
+        ...
+
+    async def drop(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> int:
+        """Delete what `keep` made of these; how many there were."""
+        ...
+
+    async def scrub(self) -> None:
+        """Overwrite on disk what was deleted, and drop what is kept of earlier prompts."""
         ...
 
 

@@ -6,16 +6,10 @@ EdgewiseError; anything else that it raises is a fault of ours and becomes INTER
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import ipaddress
 import logging
 import os
-import signal
-import socket
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,8 +21,10 @@ from grpc_health.v1 import _async as health_aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from edgewise.addresses import cannot_listen, check_free
+from edgewise.admission import Admission as Admission
 from edgewise.callers import Anybody, Caller, Callers
-from edgewise.errors import Conflict, EdgewiseError, Internal, NotReady, Overloaded
+from edgewise.errors import EdgewiseError, Internal, Overloaded
 from edgewise.wire import MAX_MESSAGE_BYTES, message_class, parse, status_metadata
 
 log = logging.getLogger(__name__)
@@ -39,7 +35,25 @@ CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.enable_retries", 0),
 )
-_SERVER_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.so_reuseport", 0))
+# Asked for also while no call runs, so that a NAT does not forget the connection.
+_SIGNS_OF_LIFE = (
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+_SERVER_OPTIONS = (
+    *CHANNEL_OPTIONS,
+    *_SIGNS_OF_LIFE,
+    ("grpc.so_reuseport", 0),
+    # Who asks for them much more often than that is cut off.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 20_000),
+    ("grpc.http2.max_ping_strikes", 2),
+)
+_CALLS_AT_ONCE = 64
+# So many more may be there at once to be refused by us, who say when to try again; what is beyond them grpc refuses.
+_BEING_REFUSED = 1024
+_SOON_S = 1.0
 # Says that a call which streams in was taken, see `streamed_in`.
 _TAKEN = "edgewise-taken"
 
@@ -50,26 +64,6 @@ class Service:
 
     descriptor: ServiceDescriptor
     servicer: object
-
-
-class Admission:
-    """At most `limit` calls at once; one more is refused at once with the time after which to try again."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._running = 0
-
-    @property
-    def running(self) -> int:
-        return self._running
-
-    def __enter__(self) -> None:
-        if self._running >= self._limit:
-            raise Overloaded(f"{self._limit} calls are running already; try again in a second", retry_after_s=1.0)
-        self._running += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._running -= 1
 
 
 if TYPE_CHECKING:
@@ -83,24 +77,24 @@ _OPEN = ("/grpc.health.v1.", "/grpc.reflection.")
 
 
 class _Door(_Interceptor):
-    """Refuses who may not call before a byte of the body is read; health is open."""
+    """Refuses who may not call, and what is too much, before a byte of the body is read; health is open."""
 
-    def __init__(self, callers: Callers) -> None:
+    def __init__(self, callers: Callers, admission: Admission) -> None:
         self._callers = callers
+        self._admission = admission
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        handler = await continuation(handler_call_details)
-        if handler_call_details.method.startswith(_OPEN):
-            return handler
-        try:
-            self._callers.identify(_authorization(handler_call_details.invocation_metadata))
-        except EdgewiseError as error:
-            return _refusal(handler, error)
-        return handler
+        if not handler_call_details.method.startswith(_OPEN):
+            try:
+                self._callers.identify(_authorization(handler_call_details.invocation_metadata))
+                self._admission.check()
+            except EdgewiseError as error:
+                return _refusal(error)
+        return await continuation(handler_call_details)
 
 
 def caller_of(context: Context, callers: Callers) -> Caller:
@@ -113,30 +107,12 @@ def _authorization(metadata: Any) -> str:
     return given.decode("latin-1") if isinstance(given, bytes) else given
 
 
-def _refusal(handler: grpc.RpcMethodHandler[Any, Any], error: EdgewiseError) -> grpc.RpcMethodHandler[Any, Any]:
+def _refusal(error: EdgewiseError) -> grpc.RpcMethodHandler[Any, Any]:
     async def refuse(_: object, context: Context) -> None:
         await _abort(context, error)
 
-    # grpc picks the kind of call by these flags, so a refusal has to be of the kind of what it refuses.
-    kinds = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }
-    streams = (bool(handler and handler.request_streaming), bool(handler and handler.response_streaming))
-    return kinds[streams](refuse)
-
-
-def check_exposure(address: str, token: str) -> None:
-    """NotReady for an address that other machines can reach when no token guards it."""
-    if token or address.startswith("unix:"):
-        return
-    host = address.rpartition(":")[0].strip("[]")
-    with suppress(ValueError):
-        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
-            return
-    raise NotReady(f"other machines can reach {address}; give --token-file, or use a loopback address")
+    # On the wire all kinds of calls are alike, and of this one grpc reads no request before the handler asks for it.
+    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 async def start_server(
@@ -144,27 +120,32 @@ async def start_server(
     address: str,
     *,
     callers: Callers = Anybody(),
-    max_concurrent_calls: int = 64,
+    admission: Admission | None = None,
+    health_servicer: health_aio.HealthServicer | None = None,
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, str]:
     """A started server, and the address it really has (port 0 picks a free one).
 
     `address` is `HOST:PORT` or `unix:PATH`. Conflict when it is taken, NotReady when it cannot be bound at all.
     """
-    server = grpc.aio.server(interceptors=(_Door(callers),), options=_SERVER_OPTIONS)
-    admission = Admission(max_concurrent_calls)
+    admission = admission or Admission(_CALLS_AT_ONCE)
+    server = grpc.aio.server(
+        interceptors=(_Door(callers, admission),),
+        options=_SERVER_OPTIONS,
+        maximum_concurrent_rpcs=admission.limit + _BEING_REFUSED,
+    )
     server.add_generic_rpc_handlers(tuple(_handlers(service, admission) for service in services))
     names = [service.descriptor.full_name for service in services]
-    health_servicer = health_aio.HealthServicer()
+    health_servicer = health_servicer or health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     for name in ("", *names):
         await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    _check_free(address)
+    check_free(address)
     try:
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     except RuntimeError:
-        raise _cannot_listen(address) from None
+        raise cannot_listen(address) from None
     if address.startswith("unix:"):
         os.chmod(address.removeprefix("unix:"), 0o600)  # noqa: PTH101 - one system call, not worth a thread
         bound = address
@@ -172,66 +153,6 @@ async def start_server(
         bound = f"{address.rpartition(':')[0]}:{port}"
     await server.start()
     return server, bound
-
-
-async def run_until_stopped(
-    server: grpc.aio.Server,
-    *,
-    on_ready: Callable[[], None],
-    grace_s: float = 10.0,
-    until_stdin_closes: bool = False,
-) -> None:
-    """Serve until SIGTERM or, if wanted, the end of standard input; then let running calls end for `grace_s` seconds.
-
-    `on_ready` is called when a signal would be heeded, which is when the world may be told that we are there.
-    Ctrl-C stops it as well, and surfaces as KeyboardInterrupt. A parent that holds the other end of standard input
-    thus takes its child along, however it ends.
-    """
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    if until_stdin_closes:
-        threading.Thread(target=_wait_for_end_of_stdin, args=(loop, stopped), daemon=True).start()
-    try:
-        on_ready()
-        await stopped.wait()
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-        await server.stop(grace_s)
-
-
-def _wait_for_end_of_stdin(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
-    while os.read(0, 65536):
-        pass
-    with suppress(RuntimeError):  # the loop is closed: the server has stopped for another reason
-        loop.call_soon_threadsafe(stopped.set)
-
-
-def _check_free(address: str) -> None:
-    """gRPC would not say why it cannot bind, and would take a Unix socket away from who listens on it."""
-    try:
-        if address.startswith("unix:"):
-            with socket.socket(socket.AF_UNIX) as probe:
-                taken = probe.connect_ex(address.removeprefix("unix:")) == 0
-        else:
-            host, _, port = address.rpartition(":")
-            family, kind, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
-            with socket.socket(family, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(place)
-            taken = False
-    except (ValueError, OverflowError):
-        raise _cannot_listen(address) from None
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise _cannot_listen(address) from None
-        taken = True
-    if taken:
-        raise Conflict(f"{address} is in use; stop what listens there, or give another address (port 0 picks one)")
-
-
-def _cannot_listen(address: str) -> NotReady:
-    return NotReady(f"cannot listen on {address}: use HOST:PORT of this machine, or unix:PATH in a writable directory")
 
 
 def _handlers(service: Service, admission: Admission) -> grpc.GenericRpcHandler[Any, Any]:
@@ -290,6 +211,8 @@ async def _abort(context: Context, error: Exception) -> None:
     if not isinstance(error, EdgewiseError):
         log.error("a handler failed", exc_info=error)
         error = Internal(f"a fault in edgewise ({type(error).__name__}); its log has the details")
+    if isinstance(error, Overloaded) and error.retry_after_s is None:
+        error = Overloaded(error.message, retry_after_s=_SOON_S)  # nobody said when: but it passes, and soon
     await context.abort(grpc.StatusCode[error.code], error.message, status_metadata(error))
 
 
@@ -298,10 +221,12 @@ def open_channel(
 ) -> grpc.aio.Channel:
     """A channel that connects with its first call, and that calls fail on at once while nobody is there.
 
-    `connect_timeout_s` is for an address that swallows packets. A server that came back is found within 3 seconds.
+    `connect_timeout_s` is for an address that swallows packets. A server that came back is found within 3 seconds; one
+    that is gone without a word, as behind a NAT that forgot the connection, is noticed within 80.
     """
     options = (
         *CHANNEL_OPTIONS,
+        *(() if address.startswith("unix:") else _SIGNS_OF_LIFE),
         ("grpc.min_reconnect_backoff_ms", int(connect_timeout_s * 1000)),  # which is the timeout of connecting, too
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 2000),

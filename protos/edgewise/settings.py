@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -99,5 +99,16 @@ def _environment(environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
 def _fault(name: str, section_type: type[Section], fault: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        return f"{name}.{key} is not a setting; there are {', '.join(sorted(section_type.model_fields))}"
+        return (
+            f"{name}.{key} is not a setting; there are {', '.join(sorted(_fields_beside(section_type, fault['loc'])))}"
+        )
     return f"{name}.{key}: {fault['msg']}" if key else f"[{name}] {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _fields_beside(section_type: type[BaseModel], place: tuple[int | str, ...]) -> Iterable[str]:
+    """The settings of the table in which the last of `place` stands: that of the section, or one inside it."""
+    table = section_type
+    for part in place[:-1]:
+        if isinstance(part, str):
+            table = get_args(table.model_fields[part].annotation)[0]
+    return table.model_fields

@@ -86,7 +86,7 @@ class Prompt(Value):
 class Released(Generic[T]):
     """A value that may leave the device: the only thing that a cloud port accepts.
 
-    Made in two places: by the egress gate (`router/privacy.py`), and by the gateway for what has arrived over its wire.
+    Made in two places: by the egress gate (`router/egress/gate.py`), and by the gateway for what came over its wire.
     """
 
     value: T

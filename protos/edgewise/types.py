@@ -16,6 +16,10 @@ from edgewise.experiments import ArmFigures as ArmFigures
 from edgewise.experiments import Experiment as Experiment
 from edgewise.experiments import ExperimentStatus as ExperimentStatus
 from edgewise.experiments import Skipped as Skipped
+from edgewise.explanations import Explanation as Explanation
+from edgewise.explanations import Outgoing as Outgoing
+from edgewise.forgetting import Forgotten as Forgotten
+from edgewise.forgetting import Unwanted as Unwanted
 from edgewise.knowledge import CLOUD_INFO as CLOUD_INFO
 from edgewise.knowledge import Author as Author
 from edgewise.knowledge import CostBasis as CostBasis
@@ -29,6 +33,8 @@ from edgewise.knowledge import Quote as Quote
 from edgewise.knowledge import Reading as Reading
 from edgewise.knowledge import Span as Span
 from edgewise.knowledge import Upload as Upload
+from edgewise.knowledge import Via as Via
+from edgewise.knowledge import cloud_info as cloud_info
 from edgewise.texts import Message as Message
 from edgewise.texts import Privacy as Privacy
 from edgewise.texts import Prompt as Prompt
@@ -123,7 +129,9 @@ class Chunk(Value):
 class Completion(Value):
     """The end of a generation. `flops` is 2 x parameters x tokens, None where the parameter count is unknown.
 
-    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text.
+    `prompt_surprisal` is the mean negative log-probability, in nats a token, of the last message's text. `via` says
+    how the answer came about if the side's first upstream was not asked for it: by a `fallback`, out of the `cache`,
+    which costs nothing, or `repeated` for an idempotency key, with the cost that it had when it was given first.
     """
 
     finish_reason: FinishReason
@@ -136,6 +144,7 @@ class Completion(Value):
     flops: float | None = None
     adapter: str = ""
     prompt_surprisal: float | None = None
+    via: Via = ""
 
 
 class Scores(Value):
@@ -282,38 +291,6 @@ class Done(Value):
 
 
 Event = Token | Step | Citations | Retraction | Done
-
-
-# --- explaining -------------------------------------------------------------------------------------------------------
-
-
-class Explanation(Value):
-    """What would happen to a question, and why; nothing was generated and nothing was sent to find out.
-
-    `author` is who would write the answer; empty where that depends on the answer itself. `score` is held against
-    `threshold` (the expected gain of the cloud, or how probably what was looked up answers); None where a mode has no
-    such number. `contributions` are what each expert adds to the score, and the features that add most to those.
-    `familiar` is false for a question unlike all that was learned from. `most_usd` is the most that the cloud's answer
-    may cost; `expected_usd` and `expected_s` are the mean cost and the median time of the last `answers_before`
-    answers of the same mode and author on this device. `leaves` says whether the question may be sent to the cloud,
-    `leaves_reason` why not.
-    """
-
-    mode: str
-    author: Author | None = None
-    decision: str
-    score: float | None = None
-    threshold: float | None = None
-    familiar: bool = True
-    contributions: dict[str, float] = Field(default_factory=dict)
-    most_usd: float | None = None
-    expected_usd: float | None = None
-    expected_s: float | None = None
-    answers_before: int = 0
-    cost_basis: CostBasis | None = None
-    leaves: bool = False
-    leaves_reason: str = ""
-    policy_version: str = ""
 
 
 # --- recording --------------------------------------------------------------------------------------------------------

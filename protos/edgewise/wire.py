@@ -7,11 +7,13 @@ Conversion goes by field name over the message's descriptor, so that a value and
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from enum import Enum, auto
+from functools import cache
 from typing import Any, TypeVar
 
 import grpc
 from google.protobuf import message_factory
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from pydantic import ValidationError
@@ -24,6 +26,7 @@ from edgewise.errors import (
     DeadlineExceeded,
     EdgeUnavailable,
     EdgewiseError,
+    Forbidden,
     Internal,
     InvalidInput,
     NotFound,
@@ -125,49 +128,81 @@ async def every_document(
         request.page_token = page.next_page_token
 
 
+class _Kind(Enum):
+    """How a field is read and written; the zero of a COUNT is the value's own default."""
+
+    MAP = auto()
+    MESSAGES = auto()
+    MESSAGE = auto()
+    ENUM = auto()
+    LIST = auto()
+    OPTIONAL = auto()
+    COUNT = auto()
+    PLAIN = auto()
+
+
+@cache
+def _plan(descriptor: Descriptor) -> tuple[tuple[str, _Kind, Any], ...]:
+    """The fields of a message: name, kind and, of an enumeration, its descriptor."""
+    return tuple((field.name, _kind(field), field.enum_type) for field in descriptor.fields)
+
+
+def _kind(field: Any) -> _Kind:
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        return _Kind.MAP
+    if field.is_repeated:
+        return _Kind.MESSAGES if field.message_type else _Kind.LIST
+    if field.message_type:
+        return _Kind.MESSAGE
+    if field.has_presence:
+        return _Kind.OPTIONAL
+    if field.enum_type:
+        return _Kind.ENUM
+    return _Kind.COUNT if field.type == FieldDescriptor.TYPE_INT32 else _Kind.PLAIN
+
+
 def _fill(message: Message, value: Value) -> None:
-    for field in message.DESCRIPTOR.fields:
-        content = getattr(value, field.name)
+    for name, kind, enum in _plan(message.DESCRIPTOR):
+        content = getattr(value, name)
         if content is None:
             continue
-        if _is_map(field):
-            getattr(message, field.name).update(content)
-        elif field.message_type and field.is_repeated:
+        if kind is _Kind.MAP:
+            getattr(message, name).update(content)
+        elif kind is _Kind.MESSAGES:
+            part = getattr(message, name)
             for item in content:
-                _fill(getattr(message, field.name).add(), item)
-        elif field.message_type:
-            getattr(message, field.name).SetInParent()
-            _fill(getattr(message, field.name), content)
-        elif field.enum_type:
-            setattr(message, field.name, _enum_number(field.enum_type, content))
-        elif field.is_repeated:
-            getattr(message, field.name).extend(content)
+                _fill(part.add(), item)
+        elif kind is _Kind.MESSAGE:
+            part = getattr(message, name)
+            part.SetInParent()
+            _fill(part, content)
+        elif kind is _Kind.LIST:
+            getattr(message, name).extend(content)
         else:
-            setattr(message, field.name, content)
+            setattr(message, name, _enum_number(enum, content) if enum else content)
 
 
 def _fields(message: Message) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for field in message.DESCRIPTOR.fields:
-        content = getattr(message, field.name)
-        if _is_map(field):
-            found[field.name] = dict(content)
-        elif field.is_repeated:
-            found[field.name] = tuple(_fields(item) if field.message_type else item for item in content)
-        elif field.has_presence and not message.HasField(field.name):
-            continue
-        elif field.message_type:
-            found[field.name] = _fields(content)
-        elif field.enum_type:
-            if content:  # zero is UNSPECIFIED: the value's own default
-                found[field.name] = _enum_name(field.enum_type, content)
-        elif content or field.has_presence or field.type != FieldDescriptor.TYPE_INT32:
-            found[field.name] = content
+    for name, kind, enum in _plan(message.DESCRIPTOR):
+        content = getattr(message, name)
+        if kind is _Kind.PLAIN:
+            found[name] = content
+        elif kind is _Kind.MAP:
+            found[name] = dict(content)
+        elif kind is _Kind.MESSAGES:
+            found[name] = tuple(map(_fields, content))
+        elif kind is _Kind.LIST:
+            found[name] = tuple(content)
+        elif kind is _Kind.MESSAGE:
+            if message.HasField(name):
+                found[name] = _fields(content)
+        elif kind is _Kind.OPTIONAL:
+            if message.HasField(name):
+                found[name] = _enum_name(enum, content) if enum else content
+        elif content:  # zero of an enumeration is UNSPECIFIED, and of a count unset: the value's own default
+            found[name] = _enum_name(enum, content) if enum else content
     return found
-
-
-def _is_map(field: Any) -> bool:
-    return bool(field.message_type and field.message_type.GetOptions().map_entry)
 
 
 def _prefix(enum: Any) -> str:
@@ -175,6 +210,7 @@ def _prefix(enum: Any) -> str:
     return str(enum.values_by_number[0].name).removesuffix("UNSPECIFIED")
 
 
+@cache
 def _enum_number(enum: Any, name: str) -> int:
     return 0 if name == "UNKNOWN" else int(enum.values_by_name[_prefix(enum) + name].number)
 
@@ -213,6 +249,7 @@ def error_of(call: grpc.aio.AioRpcError, unavailable: type[EdgewiseError] = Edge
         grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
         grpc.StatusCode.CANCELLED: Cancelled,
         grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+        grpc.StatusCode.PERMISSION_DENIED: Forbidden,
         grpc.StatusCode.INVALID_ARGUMENT: InvalidInput,
         grpc.StatusCode.NOT_FOUND: NotFound,
         grpc.StatusCode.ALREADY_EXISTS: Conflict,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from router.config import RouterSettings
 ARBITER = "arbiter"
 """Where a data directory has what was trained for it."""
 GAIN, TRUST, BOTH = "gain.npz", "trust.npz", "both.json"
+_FROM_LOG = ".from-log"
 TRUST_OF_SAMPLES, TRUST_OF_LITTLE = "trust_of_samples.npz", "trust_of_little.npz"
 """Trust that looks at samples, too, and trust that needs no more of the tokens than their log-probabilities."""
 _SHIPPED = Path(__file__).parent / "shipped"
@@ -63,6 +65,27 @@ class Models:
         both = Both.load(directory / BOTH) if directory is not None and (directory / BOTH).exists() else SUPPOSED
         more = (found.get(TRUST_OF_SAMPLES), found.get(TRUST_OF_LITTLE))
         return Models(found[GAIN], found[TRUST], *more, both, frozenset(own))
+
+
+@contextmanager
+def learned_from(model: Path, *, log: bool) -> Iterator[None]:
+    """Around the saving of a model: what was learned from the log is marked, to be forgotten with its records."""
+    mark = model.with_name(model.name + _FROM_LOG)
+    if log:
+        model.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch(mode=0o600)
+    yield
+    if not log:
+        mark.unlink(missing_ok=True)
+
+
+def forget_learned(data_dir: Path) -> bool:
+    """Deletes what was learned from the log; whether there was anything."""
+    marks = list((data_dir / ARBITER).glob(f"*{_FROM_LOG}"))
+    for mark in marks:
+        mark.with_name(mark.name.removesuffix(_FROM_LOG)).unlink(missing_ok=True)
+        mark.unlink()
+    return bool(marks)
 
 
 class Arbiter:

@@ -7,12 +7,15 @@ from functools import partial
 import typer
 
 from edgewise import exits
+from router.cli.apps import apps
 from router.cli.asking import ask, chat
+from router.cli.audit import audit
 from router.cli.daemon import status, stop, up
 from router.cli.doctor import doctor
 from router.cli.documents import ingest
 from router.cli.experiment import experiment
 from router.cli.explaining import explain
+from router.cli.forget import forget
 from router.cli.measuring import compare, demo, report
 from router.cli.records import grade, log
 from router.cli.replay import replay
@@ -26,10 +29,28 @@ app = typer.Typer(
     rich_markup_mode=None,  # rich's help takes longer to import than everything else here together
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, up, status, stop, doctor, ask, chat, explain, ingest, compare, report, replay, log, grade):
+for command in (
+    demo,
+    up,
+    status,
+    stop,
+    doctor,
+    ask,
+    chat,
+    explain,
+    ingest,
+    compare,
+    report,
+    replay,
+    log,
+    grade,
+    forget,
+):
     app.command()(command)
+app.add_typer(apps, name="apps")
 app.add_typer(train, name="train")
 app.add_typer(experiment, name="experiment")
+app.add_typer(audit, name="audit")
 add_sides(app)
 
 

@@ -59,6 +59,7 @@ def up(
             ):
                 print(f"cloud: {daemon.cloud}", file=sys.stderr)
                 print(f"privacy: {daemon.privacy}", file=sys.stderr)
+                print(f"audit: {stack.boundary.in_words}", file=sys.stderr)
                 if stack.telemetry is not None:
                     print(f"telemetry: {stack.telemetry}", file=sys.stderr)
                 print(f"page: {daemon.http}/ (`edgewise status --page` prints it with its token)", file=sys.stderr)
@@ -92,7 +93,7 @@ def status(
     async def work() -> dict[str, object]:
         async with Client(f"unix:{daemon.socket}") as edgewise:
             edge = await edgewise.edge_status()
-        return {**daemon.model_dump(), "edge": edge.model_dump(mode="json")}
+        return {**daemon.model_dump(), "edge": edge.model_dump(mode="json"), "audit_head": _audit_head(directory)}
 
     found = exits.run(work())
     if as_json:
@@ -132,7 +133,16 @@ def _in_words(daemon: Daemon, found: dict[str, object]) -> list[str]:
         f"edge      {_edge_in_words(edge)}",
         f"cloud     {daemon.cloud}",
         f"privacy   {daemon.privacy}",
+        f"audit     {found['audit_head'] or 'nothing was let out of this device yet'}",
     ]
+
+
+def _audit_head(directory: Path) -> str:
+    """Number and hash of the last row; noted elsewhere, it proves later that no row up to it was changed."""
+    from router.egress.rows import read_head
+
+    head = read_head(directory)
+    return f"{head[0]}:{head[1]}" if head and head[0] else ""
 
 
 def _page(daemon: Daemon, directory: Path) -> str:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from edgewise.types import Explanation
 
 
+_MAY = {"PUBLIC": "labelled public", "UNKNOWN": "not labelled, and no detector objects", "PRIVATE": ""}
+
+
 def explain(
     question: Annotated[str, typer.Argument(help="The question that would be asked.")],
     mode: Mode = "",
@@ -54,9 +57,21 @@ def _lines(found: Explanation) -> list[str]:
     lines.append(f"  cost: {_cost(found)}")
     if found.expected_s is not None:
         lines.append(f"  time: {found.expected_s:.2f} s, the median of {found.answers_before} such answers")
-    may = "may leave the device" if found.leaves else f"stays on the device: {found.leaves_reason}"
-    lines.append(f"  the question {may}")
+    lines += _leaving(found)
     lines.append(f"  decided by {found.policy_version}")
+    return lines
+
+
+def _leaving(found: Explanation) -> list[str]:
+    """What would leave, to whom, and why; of a text that is held, what speaks against it and none of its words."""
+    to = f" ({found.destination})" if found.destination else ""
+    head = f"may leave the device, for the cloud{to}" if found.leaves else f"stays on the device: {found.leaves_reason}"
+    lines = [f"  the question {head}"]
+    for one in found.outgoing:
+        may = f"is held: {one.held_because}" if one.held_because else f"may be sent: {_MAY[one.label.value]}"
+        lines.append(f"    {one.what} {may}")
+    passages = any("passages" in one.what for one in found.outgoing)
+    lines.append(f"    all {'other ' if passages else ''}passages of this device stay here, and so do names and ids")
     return lines
 
 

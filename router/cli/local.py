@@ -74,15 +74,18 @@ async def client(data_dir: Path, *, embedded_cloud: bool = False, records_only: 
         async with Client(f"unix:{daemon.socket}") as found:
             yield found
         return
+    from edgewise.callers import Anybody
     from edgewise.rpc import start_server
+    from router.apps import Apps
     from router.daemon import services_of
     from router.owner import Ownership
-    from router.wiring import Settings, open_stack
+    from router.wiring import Settings, forgetting_of, open_stack
 
     with Ownership(data_dir), tempfile.TemporaryDirectory(prefix="edgewise-") as sockets:
         opened = open_stack(Settings.load(), data_dir, embedded_cloud=embedded_cloud, records_only=records_only)
-        async with opened as stack:
-            server, address = await start_server(services_of(stack), f"unix:{sockets}/own.sock")
+        async with opened as stack, Apps.open(data_dir) as apps:
+            services = services_of(stack, apps, Anybody(), forgetting_of(stack, apps, data_dir))
+            server, address = await start_server(services, f"unix:{sockets}/own.sock")
             try:
                 async with Client(address) as own:
                     yield own

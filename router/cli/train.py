@@ -49,7 +49,7 @@ def pre(
 
     directory = data_directory(data_dir)
     given = exits.run(_given(labels, directory, FOR_GAIN, from_log=from_log))
-    _print(exits.run(_pre(given, directory)), as_json=as_json)
+    _print(exits.run(_pre(given, directory, from_log=from_log)), as_json=as_json)
 
 
 @train.command()
@@ -61,7 +61,7 @@ def post(
 
     directory = data_directory(data_dir)
     given = exits.run(_given(labels, directory, FOR_TRUST, from_log=from_log))
-    _print(exits.run(_post(given, directory)), as_json=as_json)
+    _print(exits.run(_post(given, directory, from_log=from_log)), as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ async def _given(labels: Sequence[Path] | None, directory: Path, needed: Sequenc
         await log.close()
 
 
-async def _pre(labels: Labels, directory: Path) -> _Learned:
-    from router.arbiter.arbiter import ARBITER, GAIN
+async def _pre(labels: Labels, directory: Path, *, from_log: bool) -> _Learned:
+    from router.arbiter.arbiter import ARBITER, GAIN, learned_from
     from router.arbiter.labels import learnable
     from router.arbiter.metrics import apgr, bootstrap
 
@@ -108,15 +108,16 @@ async def _pre(labels: Labels, directory: Path) -> _Learned:
     with _working(f"learning from {len(labels):,} questions"):
         ensemble = training.fit_gain(labels, vectors, embedder)
     path = directory / ARBITER / GAIN
-    ensemble.save(path)
+    with learned_from(path, log=from_log):
+        ensemble.save(path)
     expected = ensemble.held_out[:, 0]
     area = bootstrap(lambda at: apgr(expected[at], labels.outcomes.take(at)), len(labels), _RESAMPLES)
     figures = {"APGR (0.5 is chance)": (area.value, area.lo, area.hi)}
     return _Learned((path,), len(labels), time.monotonic() - started, figures, _remark(area))
 
 
-async def _post(labels: Labels, directory: Path) -> _Learned:
-    from router.arbiter.arbiter import ARBITER, BOTH, TRUST
+async def _post(labels: Labels, directory: Path, *, from_log: bool) -> _Learned:
+    from router.arbiter.arbiter import ARBITER, BOTH, TRUST, learned_from
     from router.arbiter.labels import learnable_answers
     from router.arbiter.metrics import auroc, bootstrap, brier, ece
 
@@ -136,7 +137,8 @@ async def _post(labels: Labels, directory: Path) -> _Learned:
         if learned is None:
             path.unlink(missing_ok=True)  # of an earlier training: it knows nothing of these answers
         else:
-            learned.save(path)
+            with learned_from(path, log=from_log):
+                learned.save(path)
     trust = ensemble.held_out[:, 0]
     area = bootstrap(lambda at: auroc(trust[at], right[at]), len(labels), _RESAMPLES)
     figures = {

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from edgewise.errors import Conflict, EdgewiseError, InvalidInput, NotFound, NotReady
 from edgewise.types import Experiment, ExperimentStatus, Grade, Privacy, Question, Record, SideStatus, Text
+from router.egress import Policy
 from router.experiments.assignment import NO_SEAT, Seat, drawn, unit_of
 from router.experiments.checking import checked_experiment, checked_name
 from router.experiments.shadow import Ask, CloudStatus, Shadow
 from router.experiments.shelf import Kept, Shelf
 from router.experiments.tally import Tally, is_of
 from router.log import Log, now
-from router.privacy import Policy
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Experiments:
         if question.conversation_id:
             history = await self._log.turns(app, question.conversation_id)
         texts = (Text(value=question.text, label=question.privacy), *(turn.text for turn in history))
-        if any(self._policy.held_because(text) for text in texts) or _is_refused_by_some(experiment, question):
+        if await self._policy.held(texts) or _is_refused_by_some(experiment, question):
             return NO_SEAT
         if experiment.held:
             return Seat(mode=experiment.arms[0].mode)

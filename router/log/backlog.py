@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import dropwhile, islice
@@ -50,6 +50,7 @@ class Entry:
     mode: str = ""
     created_at: str = ""
     experiment: str = ""
+    shadow_of: str = ""
 
 
 class Queue:
@@ -108,11 +109,39 @@ class Queue:
                 _sync_directory(self._path.parent)
                 self._end = 0
 
+    def lines(self) -> tuple[Line, ...]:
+        """All of them, oldest first."""
+        with self._lock:
+            self._check()
+            return self._read(tuple(self._entries))
+
+    def lines_set_aside(self) -> tuple[Line, ...]:
+        """Those of them that can be read."""
+        found = []
+        with self._lock:
+            for data in self._bad.read_bytes().splitlines() if self.is_open and self._bad.exists() else ():
+                with suppress(ValueError):
+                    found.append(Line.model_validate_json(data))
+        return tuple(found)
+
+    def rewrite(self, change: Callable[[Line], Line | None], ids: Collection[str]) -> None:
+        """Each line as `change` makes it, or without it; no line that was set aside has one of these ids any more."""
+        with self._lock:
+            changed = tuple(map(change, self.lines()))
+            kept = b"".join(line.model_dump_json().encode() + b"\n" for line in changed if line is not None)
+            if self.is_open and self._path.exists():
+                _replace(self._path, kept)
+                self._load()
+            names = [one.encode() for one in ids]
+            if self.is_open and names and self._bad.exists():
+                bad = self._bad.read_bytes().splitlines(keepends=True)
+                _replace(self._bad, b"".join(line for line in bad if not any(name in line for name in names)))
+
     def set_aside(self, line: Line, why: str) -> None:
         self._set_aside(line.model_dump_json().encode(), why)
 
-    def has(self, record_id: str) -> bool:
-        return any(entry.record_id == record_id for entry in self._records())
+    def has(self, record_id: str, app: str = "") -> bool:
+        return any(entry.record_id == record_id and app in {"", entry.app} for entry in self._records())
 
     def records(self, wanted: Callable[[Entry], bool], limit: int | None, before: str = "") -> tuple[Record, ...]:
         """Newest first, from the one before the record `before` on, with the grades that wait for them."""
@@ -201,12 +230,24 @@ def _append(path: Path, data: bytes) -> None:
         os.close(descriptor)
 
 
+def _replace(path: Path, data: bytes) -> None:
+    """At once, or not at all; an empty file goes away."""
+    fresh = path.with_suffix(f"{path.suffix}.new")
+    fresh.unlink(missing_ok=True)
+    if data:
+        _append(fresh, data)
+        fresh.replace(path)
+    else:
+        path.unlink()
+    _sync_directory(path.parent)
+
+
 def _entry(line: Line, start: int, size: int) -> Entry:
     if line.record is not None:
         record = line.record
         return Entry(
             start, size, record.record_id, True, record.app, record.request_id, record.conversation_id, record.mode,
-            record.created_at, record.experiment,
+            record.created_at, record.experiment, record.shadow_of,
         )  # fmt: skip
     if line.grade is None:
         raise ValueError("a line with neither a record nor a grade")

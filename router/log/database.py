@@ -9,8 +9,8 @@ import logging
 import os
 import sqlite3
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,9 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from edgewise.errors import NotReady
 from edgewise.wire import invalid
+from router.egress import Boundary, NotAudited
+from router.log.backlog import Line
+from router.log.egress import looked_up, written_down
 from router.log.places import Place, tls_context
 
 T = TypeVar("T")
@@ -55,15 +58,19 @@ class Refused(NotReady):
 class Database:
     """`run` raises Gone or Refused, and NotReady for a database that another version of edgewise wrote."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, boundary: Boundary | None = None) -> None:
+        """A database on another machine is used through the boundary of this one only."""
+        if place.elsewhere and boundary is None:
+            raise NotReady("records on another machine need the boundary of this one; open them with it")
         self.place = place
+        self._boundary = boundary
         self._engine = _engine(place)
         self._is_current = False
         self._file: tuple[int, int] | None = None
 
-    def run(self, work: Callable[[sql.Connection], T], *, briefly: bool = False) -> T:
+    def run(self, work: Callable[[sql.Connection], T], *, briefly: bool = False, writes: Sequence[Line] = ()) -> T:
         """Some work in one transaction; `briefly` does not wait for another program that holds the database."""
-        with self._in_words():
+        with self._let_out(writes), self._in_words():
             self._check_file()
             if not self._is_current:
                 self._open()
@@ -76,8 +83,31 @@ class Database:
             with self._in_words(), self._engine.connect() as connection:
                 connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def scrub(self) -> None:
+        """Writes SQLite's file anew, so that not a byte is left of what was deleted; NotReady while others read it."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self._in_words(), self._engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute("VACUUM")
+            (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise NotReady(
+                "another program reads the records, so that what was deleted cannot be overwritten yet; end it, and "
+                "forget once more"
+            )
+
     def close(self) -> None:
         self._engine.dispose()
+
+    def _let_out(self, writes: Sequence[Line]) -> AbstractContextManager[object]:
+        """What goes to another machine is written down before; while that cannot be, the database counts as gone."""
+        if self._boundary is None or not self.place.elsewhere:
+            return nullcontext()
+        try:
+            return self._boundary.noted_now(written_down(self.place, writes) if writes else looked_up(self.place))
+        except NotAudited as error:
+            raise Gone(error.message) from None
 
     def _open(self) -> None:
         if self.place.file:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from edgewise.types import Grade, Passage, Privacy, Record, Text
+from router.egress.rows import Leaving
+from router.log.backlog import Line
+from router.log.places import Place
 from router.meter import SideCall
 
 # What may always leave. A field that is not named here does not.
@@ -34,6 +37,26 @@ class Kept:
     record: Record
     calls: tuple[SideCall, ...]
     has_content: bool
+
+
+def looked_up(place: Place) -> Leaving:
+    """What a database on another machine is asked for: records by their ids, times and modes."""
+    return Leaving(destination="records", host=place.host, call="read", released="ids and times to look up")
+
+
+def written_down(place: Place, lines: Sequence[Line]) -> Leaving:
+    """What it is given, as far as that can be told before: what is left of a record that is not public is less."""
+    records = [line.record for line in lines if line.record is not None]
+    public = all(line.record is not None and is_public(line.record, line.calls) for line in lines)
+    return Leaving(
+        destination="records",
+        host=place.host,
+        call="write",
+        record_id=records[0].record_id if len(lines) == len(records) == 1 else "",
+        label=Privacy.PUBLIC if public else None,
+        released="all of public records" if public else "of records that are not public no content",
+        texts=len(lines),
+    )
 
 
 def released(record: Record, calls: Sequence[SideCall]) -> Kept:

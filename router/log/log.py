@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -16,16 +16,19 @@ from typing import TypeVar
 
 import sqlalchemy as sql
 
-from edgewise.errors import NotReady
-from edgewise.types import Grade, Record, Turn
+from edgewise.errors import NotFound, NotReady
+from edgewise.types import Grade, Record, Turn, Unwanted
+from router.egress import Boundary
 from router.log import reading, writing
 from router.log.backlog import Backlog, Entry, Line, Queue
 from router.log.database import Database, Gone, Refused
+from router.log.forgetting import Doomed, Forgetting
 from router.log.moments import Clock, utc_now, written
 from router.log.places import Place, place_of
 from router.log.reading import Wanted
 from router.log.retention import BATCH, Keep, expire_some
 from router.log.tally import ModeTally, Spend, spend, tally
+from router.log.together import Together
 from router.meter import SideCall
 
 T = TypeVar("T")
@@ -46,9 +49,11 @@ class Log:
         """Use `open`: a log must be started."""
         self._database = database
         self._queue = queue
+        self._forgetting = Forgetting(database, queue)
         self._keep = keep
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
+        self._together = Together(self._thread, self._put_now)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._tending: asyncio.Task[None] | None = None
@@ -58,6 +63,7 @@ class Log:
     async def open(
         url: str | Place,
         *,
+        boundary: Boundary | None = None,
         backlog: Path | None = None,
         keep: Keep = Keep(),
         clock: Clock = utc_now,
@@ -66,11 +72,12 @@ class Log:
     ) -> Log:
         """`url` as SQLAlchemy takes it, such as `sqlite:////var/lib/edgewise/records.db`.
 
-        NotReady for a file that cannot be opened. A server that is down is waited for where there is a `backlog`.
+        A database on another machine needs the `boundary` of this one. NotReady for a file that cannot be opened.
+        A server that is down is waited for where there is a `backlog`.
         What waits is tried every `retry_s` seconds, and what is too old removed every `expire_s`.
         """
         place = place_of(url) if isinstance(url, str) else url
-        database = await asyncio.to_thread(Database, place)
+        database = await asyncio.to_thread(Database, place, boundary)
         opened = Log(database, await asyncio.to_thread(Queue, backlog), keep, clock)
         try:
             await opened._start()
@@ -132,22 +139,32 @@ class Log:
         if self._queue.count:
             await asyncio.to_thread(self._wait, line, self._reason or _EARLIER)
         else:
-            await self._on_thread(partial(self._put_now, line))
+            await self._together.do(line)
 
-    def _put_now(self, line: Line) -> None:
-        if self._queue.count:  # by what was before it on this thread
-            self._wait(line, self._reason or _EARLIER)
-            return
+    def _put_now(self, lines: Sequence[Line]) -> Sequence[Exception | None]:
+        """In one transaction. One that is refused takes no other down; while the database is gone, all wait."""
+        reason = self._reason or _EARLIER
+        if not self._queue.count:  # of what was before them on this thread
+            try:
+                work = partial(writing.put, lines=lines, elsewhere=self.place.elsewhere)
+                self._database.run(work, writes=lines)
+            except (Refused, NotFound) as error:
+                return [error] if len(lines) == 1 else [each for line in lines for each in self._put_now((line,))]
+            except NotReady as error:
+                if not self._queue.is_open:
+                    return [error] * len(lines)
+                reason = error.message
+            else:
+                self._works()
+                return [None] * len(lines)
+        return [self._waits(line, reason) for line in lines]
+
+    def _waits(self, line: Line, reason: str) -> Exception | None:
         try:
-            self._database.run(partial(writing.put, line=line, elsewhere=self.place.elsewhere))
-        except Refused:
-            raise
+            self._wait(line, reason)
         except NotReady as error:
-            if not self._queue.is_open:
-                raise
-            self._wait(line, error.message)
-        else:
-            self._works()
+            return error
+        return None
 
     def _wait(self, line: Line, reason: str) -> None:
         try:
@@ -159,13 +176,14 @@ class Log:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    async def get(self, record_id: str) -> Record:
-        """One record with its grades; NotFound."""
+    async def get(self, record_id: str, app: str = "") -> Record:
+        """One record with its grades; NotFound, also where an app is given and it is not that one's."""
+        wanted = Wanted(1, app=app)
 
         def get() -> Record:
-            for waiting in self._queue.records(lambda entry: entry.record_id == record_id, 1):
+            for waiting in self._queue.records(lambda entry: entry.record_id == record_id and wanted.has(entry), 1):
                 return waiting
-            return self._graded(self._database.run(partial(reading.one, record_id=record_id)))
+            return self._graded(self._database.run(partial(reading.one, record_id=record_id, app=app)))
 
         return await self._on_thread(get)
 
@@ -198,16 +216,17 @@ class Log:
         conversation_id: str = "",
         since: str = "",
         experiment: str = "",
+        app: str = "",
     ) -> tuple[Record, ...]:
         """Newest first, from the one before `before_record_id` on; `since` is a time as records have it.
 
         Without the database a page may be short of what it should have; the one that would be empty is a NotReady.
         """
-        wanted = Wanted(limit, before_record_id, mode, conversation_id, since, experiment)
+        wanted = Wanted(limit, before_record_id, mode, conversation_id, since, experiment, app)
         return await self._on_thread(partial(self._page, wanted))
 
     def _page(self, wanted: Wanted) -> tuple[Record, ...]:
-        begins_here = not wanted.before or self._queue.has(wanted.before)
+        begins_here = not wanted.before or self._queue.has(wanted.before, wanted.app)
         waiting = self._queue.records(wanted.has, wanted.limit, wanted.before) if begins_here else ()
         if len(waiting) == wanted.limit:
             return waiting
@@ -261,6 +280,20 @@ class Log:
     def _graded(self, record: Record) -> Record:
         return self._queue.graded((record,))[0]
 
+    # --- forgetting ---------------------------------------------------------------------------------------------------
+
+    async def doomed(self, unwanted: Unwanted, documents: Collection[str] = (), within: str = "") -> Doomed:
+        """What would be forgotten, with what stands on some documents; of an app only, if it is given."""
+        return await self._on_thread(partial(self._forgetting.doomed, unwanted, documents, within))
+
+    async def erase(self, doomed: Doomed) -> None:
+        """Forgets it, whether it is in the database or waits for it."""
+        await self._on_thread(partial(self._forgetting.erase, doomed))
+
+    async def scrub(self) -> None:
+        """Overwrites on disk what was removed; NotReady while another program reads the database."""
+        await self._on_thread(self._database.scrub)
+
     # --- keeping ------------------------------------------------------------------------------------------------------
 
     async def expire(self) -> int:
@@ -313,7 +346,7 @@ class Log:
         """Those that are not there yet: after a crash the file has more than the database misses."""
         work = partial(writing.put_missing, lines=lines, elsewhere=self.place.elsewhere)
         try:
-            orphans = self._database.run(work, briefly=True)
+            orphans = self._database.run(work, briefly=True, writes=lines)
         except Refused as error:
             if len(lines) == 1:
                 self._queue.set_aside(lines[0], error.message)

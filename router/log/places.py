@@ -49,6 +49,11 @@ class Place:
         return f"PostgreSQL, database {self.url.database} at {at}"
 
     @property
+    def host(self) -> str:
+        """Whose machine it is on; empty for this one."""
+        return (self.url.host or "another machine") if self.elsewhere else ""
+
+    @property
     def in_words(self) -> str:
         return self.name + (", on another machine: content of public records only" if self.elsewhere else "")
 

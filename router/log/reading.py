@@ -16,7 +16,7 @@ from router.meter import SideCall
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A page of records, newest first, from the one before `before` on."""
+    """A page of records, newest first, from the one before `before` on; an app's without what it never saw."""
 
     limit: int
     before: str = ""
@@ -24,6 +24,7 @@ class Wanted:
     conversation_id: str = ""
     since: str = ""
     experiment: str = ""
+    app: str = ""
 
     def has(self, entry: Entry) -> bool:
         """Whether a record that waits is wanted, wherever the page begins."""
@@ -31,13 +32,15 @@ class Wanted:
             self.mode in {"", entry.mode}
             and self.conversation_id in {"", entry.conversation_id}
             and self.experiment in {"", entry.experiment}
+            and (not self.app or (self.app == entry.app and not entry.shadow_of))
             and self.since <= entry.created_at
         )
 
 
-def one(connection: sql.Connection, record_id: str) -> Record:
-    """With its grades; NotFound."""
-    found = _records(connection, sql.select(records.c.value).where(records.c.record_id == record_id))
+def one(connection: sql.Connection, record_id: str, app: str = "") -> Record:
+    """With its grades; NotFound, also for one of another app than that which is given."""
+    query = sql.select(records.c.value).where(records.c.record_id == record_id, *_of(app))
+    found = _records(connection, query)
     if not found:
         raise unknown(record_id)
     return found[0]
@@ -67,9 +70,10 @@ def of_request(connection: sql.Connection, app: str, request_id: str) -> Record 
 
 def page(connection: sql.Connection, wanted: Wanted) -> tuple[Record, ...]:
     """NotFound when there is no record `before`."""
-    query = sql.select(records.c.value).order_by(records.c.seq.desc()).limit(wanted.limit)
+    query = sql.select(records.c.value).where(*_of(wanted.app)).order_by(records.c.seq.desc()).limit(wanted.limit)
     if wanted.before:
-        before = connection.scalar(sql.select(records.c.seq).where(records.c.record_id == wanted.before))
+        last = sql.select(records.c.seq).where(records.c.record_id == wanted.before, *_of(wanted.app))
+        before = connection.scalar(last)
         if before is None:
             raise unknown(wanted.before)
         query = query.where(records.c.seq < before)
@@ -111,6 +115,11 @@ def said(record: Record) -> tuple[Turn, Turn]:
 def calls_of(connection: sql.Connection, record_id: str) -> tuple[SideCall, ...]:
     query = sql.select(calls.c.value).where(calls.c.record_id == record_id).order_by(calls.c.seq)
     return tuple(map(SideCall.model_validate_json, connection.execute(query).scalars()))
+
+
+def _of(app: str) -> tuple[sql.ColumnElement[bool], ...]:
+    """The owner's shadow answers of an app's questions are not the app's."""
+    return (records.c.app == app, records.c.shadow_of == "") if app else ()
 
 
 def _records(connection: sql.Connection, query: sql.Select[Any]) -> tuple[Record, ...]:

@@ -6,27 +6,38 @@ from collections.abc import Sequence
 
 import sqlalchemy as sql
 
+from edgewise.types import Grade
 from router.log.backlog import Line
 from router.log.egress import Kept, grade_without_content, released
+from router.log.reading import unknown
 from router.log.tables import call_rows, calls, grade_row, grades, record_row, records
 
 # Made once: SQLAlchemy takes as long to make one as to run it.
 _ADD_RECORD, _ADD_CALLS, _ADD_GRADE = records.insert(), calls.insert(), grades.insert()
 
 
-def put(connection: sql.Connection, line: Line, *, elsewhere: bool) -> None:
-    """A line that is new. A database that is `elsewhere` gets what `egress` releases."""
-    if line.record is not None:
-        kept = released(line.record, line.calls) if elsewhere else Kept(line.record, line.calls, has_content=True)
-        connection.execute(_ADD_RECORD, record_row(kept.record, has_content=kept.has_content))
-        if kept.calls:
-            connection.execute(_ADD_CALLS, call_rows(kept.record.record_id, kept.calls))
-    elif line.grade is not None:
-        has_content = sql.select(records.c.has_content).where(records.c.record_id == line.grade.record_id)
-        kept_grade = (
-            line.grade if not elsewhere or connection.scalar(has_content) else grade_without_content(line.grade)
-        )
-        connection.execute(_ADD_GRADE, grade_row(kept_grade, line.grade_id))
+def put(connection: sql.Connection, lines: Sequence[Line], *, elsewhere: bool) -> None:
+    """Lines that are new. A database that is `elsewhere` gets what `egress` releases."""
+    kept = [
+        released(line.record, line.calls) if elsewhere else Kept(line.record, line.calls, has_content=True)
+        for line in lines
+        if line.record is not None
+    ]
+    if kept:
+        connection.execute(_ADD_RECORD, [record_row(one.record, has_content=one.has_content) for one in kept])
+    if made := [row for one in kept for row in call_rows(one.record.record_id, one.calls)]:
+        connection.execute(_ADD_CALLS, made)
+    for line in lines:
+        if line.grade is not None:
+            _put_grade(connection, line.grade, line.grade_id, elsewhere=elsewhere)
+
+
+def _put_grade(connection: sql.Connection, grade: Grade, grade_id: str, *, elsewhere: bool) -> None:
+    has_content = connection.scalar(sql.select(records.c.has_content).where(records.c.record_id == grade.record_id))
+    if has_content is None:  # it was forgotten a moment ago
+        raise unknown(grade.record_id)
+    kept = grade if not elsewhere or has_content else grade_without_content(grade)
+    connection.execute(_ADD_GRADE, grade_row(kept, grade_id))
 
 
 def put_missing(connection: sql.Connection, lines: Sequence[Line], *, elsewhere: bool) -> tuple[Line, ...]:
@@ -35,11 +46,11 @@ def put_missing(connection: sql.Connection, lines: Sequence[Line], *, elsewhere:
     for line in lines:
         if line.record is not None:
             if not _has(connection, records.c.record_id, line.record.record_id):
-                put(connection, line, elsewhere=elsewhere)
+                put(connection, (line,), elsewhere=elsewhere)
         elif line.grade is not None and not _has(connection, records.c.record_id, line.grade.record_id):
             orphans.append(line)
         elif not _has(connection, grades.c.grade_id, line.grade_id):
-            put(connection, line, elsewhere=elsewhere)
+            put(connection, (line,), elsewhere=elsewhere)
     return tuple(orphans)
 
 

@@ -47,7 +47,8 @@ async def answer(question: Question, desk: Desk) -> Outcome:
 
 
 async def foresee(_: Question, __: Desk) -> Foreseen:
-    return Foreseen("edge", "the edge works with its tools, the cloud's information among them, and writes the answer")
+    words = "the edge works with its tools, the cloud's information among them, and writes the answer"
+    return Foreseen("edge", words, sends=("query",))
 
 
 async def _choose(question: Question, names: list[str], notes: list[Text], desk: Desk) -> str:

@@ -36,6 +36,8 @@ async def foresee(question: Question, desk: Desk) -> Foreseen:
     findings = await from_here(question, desk)
     score, threshold = findings.answerable or 0.0, desk.settings.answerable
     if is_answerable(findings, desk.settings):
-        return Foreseen("edge", "as cloud_info_edge_rag: this device knows something relevant", True, score, threshold)
+        return Foreseen(
+            "edge", "as cloud_info_edge_rag: this device knows something relevant", ("query",), score, threshold
+        )
     words = "as post_arbitration+cascade, unless the cloud's corpora know something relevant"
-    return Foreseen(None, words, True, score, threshold)
+    return Foreseen(None, words, ("query", "prompt"), score, threshold)

@@ -18,4 +18,4 @@ async def answer(question: Question, desk: Desk) -> Outcome:
 
 
 async def foresee(_: Question, __: Desk) -> Foreseen:
-    return Foreseen("edge", "the cloud is asked for information, the edge writes the answer")
+    return Foreseen("edge", "the cloud is asked for information, the edge writes the answer", sends=("query",))

@@ -28,7 +28,7 @@ async def foresee(_: Question, desk: Desk) -> Foreseen:
     wanted = number("threshold", desk.arbiter.keeps_from).get("threshold")
     if "cascade" not in desk.options:
         words = "both answer; the edge's answer stays if the cloud's says the same, or if it can be trusted"
-        return Foreseen(None, words, threshold=wanted)
+        return Foreseen(None, words, ("prompt", "answers") if desk.settings.judge else ("prompt",), threshold=wanted)
     if wanted is None:
         return Foreseen(None, f"the edge answers first, then the cloud is asked: {desk.arbiter.keeps_because}")
     share = desk.arbiter.doubted

@@ -43,8 +43,15 @@ async def foresee(question: Question, desk: Desk) -> Foreseen:
     verdict = await desk.foreseen(desk.arbiter.gains, expected.value, prompt, familiar=expected.familiar)
 
     def foreseen(author: Author | None, words: str) -> Foreseen:
-        asks = author != "edge"
-        return Foreseen(author, words, asks, expected.value, verdict.threshold, expected.familiar, reasons)
+        return Foreseen(
+            author,
+            words,
+            () if author == "edge" else ("prompt",),
+            expected.value,
+            verdict.threshold,
+            expected.familiar,
+            reasons,
+        )
 
     if "cascade" not in desk.options:
         return foreseen("cloud" if verdict.to_cloud else "edge", _in_words(expected, verdict))

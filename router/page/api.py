@@ -20,6 +20,7 @@ from router.answering import Origin
 from router.log import Backlog, ModeTally, Spend, mean_grade, now
 from router.log.moments import utc_now, written
 from router.meter import SideCall
+from router.reach import OWNERS_HTTP
 from router.service import Router
 from router.web import body_of, unless_gone
 
@@ -171,7 +172,7 @@ class _Page:
             question = Question.model_validate(given.model_dump(exclude={"isolated"}))
         except ValidationError as error:
             raise invalid(error) from None
-        events = self._router.ask(question, Origin(app="http", isolated=given.isolated))
+        events = self._router.ask(question, Origin(app=OWNERS_HTTP, isolated=given.isolated))
         first = await unless_gone(request, anext(events))
         return StreamingResponse(_server_sent(first, events), media_type="text/event-stream", headers=_HEADERS)
 

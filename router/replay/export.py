@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from edgewise.types import Author, Privacy, Record, SideStatus
+from edgewise.types import Author, Privacy, Record, SideStatus, Text
 from router.compare.questions import Graded, Said
 from router.compare.runner import Pair, row_of
+from router.egress import Policy
 from router.log import Log, mean_grade
 from router.meter import SideCall
 from router.trace import Answered, Asked, Called, Head, Line
@@ -24,14 +25,16 @@ _LABEL = f'"label":"{Privacy.PRIVATE}"'
 class Export:
     """Records of a log as lines of a trace, oldest first; `left_out` counts those with private words, or with none.
 
-    Words are private in the question, the answer, an earlier turn or a passage that was looked at. A grade of an answer
-    is its score. Earlier turns of a conversation are part of a question. What a caller sent along
-    (sampling, a schema, collections, a history of its own) is in no record: such calls are there, but nothing that is
-    replayed will ask for them.
+    A trace goes to other people, so that what the policy keeps on the device is private in it: in the question, the
+    answer, an earlier turn or a passage that was looked at. A grade of an answer is its score. Earlier turns of a
+    conversation are part of a question. What a caller sent along (sampling, a schema, collections, a history of its
+    own) is in no record: such calls are there, but nothing that is replayed will ask for them.
     """
 
     log: Log
+    policy: Policy
     with_private: bool = False
+    app: str = ""
     left_out: int = 0
     _said: dict[tuple[str, str], list[Said]] = field(default_factory=dict)
     _private: set[tuple[str, str]] = field(default_factory=set)
@@ -50,7 +53,7 @@ class Export:
             if mode not in {"", _mode_of(record)}:
                 continue
             calls = await self.log.calls(record_id)
-            if (question.private or _has_private_words(record, calls)) and not self.with_private:
+            if not self.with_private and (question.private or await self._is_held(record, calls)):
                 self.left_out += 1
                 continue
             if question.id not in asked:
@@ -60,11 +63,20 @@ class Export:
                 yield Called(question=question.id, mode=_mode_of(record), call=call)
             yield _answered(question, record)
 
+    async def _is_held(self, record: Record, calls: Sequence[SideCall]) -> bool:
+        """The calls show what the record need not: a passage whose answer was not kept, or never written."""
+        if _has_private_words(record, calls):
+            return True
+        asked = [call.request for call in calls if call.kind != "embed"]
+        said = [call.response for call in calls if call.kind in {"generate", "retrieve"}]
+        texts = (record.question, record.answer, *asked, *said)
+        return await self.policy.held(Text(value=text, label=record.privacy) for text in texts) is not None
+
     async def _wanted(self, since: str) -> list[str]:
         """The ids of the records, newest first: the records themselves are too many to hold."""
         found: list[str] = []
         before = ""
-        while page := await self.log.newest(limit=_PAGE, before_record_id=before, since=since):
+        while page := await self.log.newest(limit=_PAGE, before_record_id=before, since=since, app=self.app):
             found += [record.record_id for record in page]
             before = page[-1].record_id
         return found
@@ -104,7 +116,6 @@ class Export:
 
 
 def _has_private_words(record: Record, calls: Sequence[SideCall]) -> bool:
-    """The calls show what the record need not: a private passage whose answer was not kept, or never written."""
     said = (text for call in calls for text in (call.request, call.response))
     return record.privacy is Privacy.PRIVATE or any(_LABEL in text for text in said)
 

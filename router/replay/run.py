@@ -15,9 +15,9 @@ from router.compare.questions import Graded
 from router.compare.rows import Row
 from router.compare.runner import OnProgress, Pair, Progress, ask, row_of
 from router.config import RouterSettings
+from router.egress import Boundary, Policy
 from router.log import Log
 from router.modes import has_sources
-from router.privacy import Policy
 from router.replay.policy import Candidate
 from router.replay.sides import Missing, RecordedCloud, RecordedEdge, Stage
 from router.replay.virtual import VirtualLoop
@@ -73,7 +73,7 @@ async def _replay(
         RecordedEdge(stage, trace.head.edge),
         RecordedCloud(stage, trace.head.cloud or _NO_CLOUD),
         records,
-        Policy(trace.head.unknown),
+        Boundary.of_recordings(Policy(trace.head.unknown)),
         settings,
         arbiter=arbiter,
         clock=asyncio.get_running_loop().time,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from edgewise.errors import LEAVES, EdgewiseError, NotFound
 from edgewise.types import (
+    CLOUD_INFO,
     Author,
     Chunk,
     Completion,
@@ -133,7 +134,7 @@ class RecordedEdge(_Recorded):
         _raise_as_recorded(call)
         return Reading.model_validate_json(call.response)
 
-    async def keep(self, passages: tuple[Passage, ...]) -> None:
+    async def keep(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> None:
         """Nothing is learned from a replay."""
 
 

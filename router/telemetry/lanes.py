@@ -24,8 +24,8 @@ from opentelemetry.sdk import resources
 from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from router.egress.outlet import Outlet, Undelivered
 from router.telemetry import names
-from router.telemetry.outlet import Outlet, Undelivered
 from router.telemetry.spans import Measurement, attributes_of
 
 _BATCH = 256

@@ -16,11 +16,12 @@ from collections.abc import Callable
 
 from edgewise.errors import InvalidInput
 from edgewise.types import Grade, Record
+from router.egress.boundary import Boundary
+from router.egress.outlet import Outlet, Undelivered
 from router.meter import SideCall
 from router.telemetry import names
 from router.telemetry.config import TelemetrySettings
 from router.telemetry.lanes import Measured, grade_lane, trace_lane
-from router.telemetry.outlet import Outlet, Undelivered
 from router.telemetry.spans import event_of, is_sampled, measurements_of, spans_of
 
 log = logging.getLogger(__name__)
@@ -45,13 +46,13 @@ class Telemetry:
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
 
     @staticmethod
-    def open(settings: TelemetrySettings) -> Telemetry:
+    def open(settings: TelemetrySettings, boundary: Boundary) -> Telemetry:
         """InvalidInput or NotReady says what is wrong with the settings."""
         if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             raise InvalidInput(
                 "OTEL_SDK_DISABLED is true in the environment, and telemetry.otlp_endpoint is set; unset one of the two"
             )
-        telemetry = Telemetry(settings, Outlet.of(settings))
+        telemetry = Telemetry(settings, Outlet.of(settings, boundary))
         telemetry._thread.start()
         return telemetry
 

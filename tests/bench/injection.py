@@ -40,8 +40,8 @@ from router import prompts
 from router.answering import Origin
 from router.compare.statistics import share_interval
 from router.config import RouterSettings
+from router.egress import AuditLog, Boundary, Policy
 from router.log import Log
-from router.privacy import Policy
 from router.service import Router
 from tests.bench import results
 
@@ -116,11 +116,13 @@ async def opened(directory: Path) -> AsyncIterator[tuple[EdgeNode, _Shown, _Show
     edge: Any = _Shown(node)
     cloud: Any = _Shown(NoCloud())
     records = await Log.open(f"sqlite:///{directory / 'records.db'}")
-    router = Router(edge, cloud, records, Policy("allow"), RouterSettings())
+    audit = AuditLog(directory)
+    router = Router(edge, cloud, records, Boundary(Policy("allow"), audit, "cloud.example.com"), RouterSettings())
     try:
         yield node, edge, cloud, router
     finally:
         await router.close()
+        await asyncio.to_thread(audit.close)
         await records.close()
         await node.close()
 

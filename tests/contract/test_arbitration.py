@@ -205,6 +205,41 @@ def test_a_dry_run_says_why_a_question_stays(tried: Trying) -> None:
     tried(work)
 
 
+SENT = {
+    "edge_only+rag": (), "cloud_only": ("the question",), "agent": ("what is looked up",),
+    "cloud_only+rag": ("the question", "what is looked up", "passages of this device"),
+    "cloud_info_edge_rag": ("what is looked up",), "auto": ("the question", "what is looked up"),
+    "post_arbitration": ("the question", "both answers"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", SENT)
+def test_a_dry_run_says_what_would_leave_for_whom_and_what_speaks_against_it(tried: Trying, mode: str) -> None:
+    async def work(place: Place) -> None:
+        place.edge.passages = ()
+        plain = await place.door.explain(question(mode))
+        assert [one.what.startswith(begin) for one, begin in zip(plain.outgoing, SENT[mode], strict=True)] == [
+            True
+        ] * len(SENT[mode])
+        assert (plain.destination, plain.leaves) == ("cloud.example.com", bool(SENT[mode]))
+        assert not any(one.held_because for one in plain.outgoing)
+        secret = await place.door.explain(question(mode, text="Is ada@example.org hers?"))
+        assert not secret.leaves
+        told = secret.model_dump_json()
+        assert "ada" not in told
+        assert ("an e-mail address" in told) is bool(SENT[mode])
+        history = ({"role": "user", "text": {"value": "My salary is 12", "label": "PRIVATE"}}, *_TALK)
+        after = await place.door.explain(question(mode, text="And then?", history=history))
+        assert not after.leaves
+        assert all(one.held_because for one in after.outgoing if "labelled public" not in one.what)
+        assert place.cloud.saw_nothing
+
+    tried(work, settings=RouterSettings(judge=True))
+
+
+_TALK = [{"role": role, "text": {"value": "Well.", "label": "UNKNOWN"}} for role in ("assistant", "user", "assistant")]
+
+
 def test_a_dry_run_refuses_what_asking_refuses(tried: Trying) -> None:
     async def work(place: Place) -> None:
         for bad in (question("no_mode"), question("auto").model_copy(update={"text": " "})):

@@ -213,15 +213,16 @@ def test_what_callers_choose_is_no_label(text: str) -> None:
     assert 'edgewise_grade_score_count{grader="user",mode="edge_only"} 1.0' in text
 
 
-def written(text: str) -> str:
+def written(text: str, mark: str = "metrics") -> str:
+    """The page, with the table of what is exposed between its marks."""
     rows = [
         f"| `{family.name}` | {family.kind} | {', '.join(family.labels) or '-'} | {family.documentation} |"
         for family in sorted(families(text), key=lambda family: family.name)
     ]
     table = "\n".join(["| metric | kind | labels | what it counts or measures |", "|---|---|---|---|", *rows])
-    before, rest = README.read_text(encoding="utf-8").split("<!-- metrics -->\n")
-    after = rest.partition("<!-- /metrics -->")[2]
-    return f"{before}<!-- metrics -->\n{table}\n<!-- /metrics -->{after}"
+    before, rest = README.read_text(encoding="utf-8").split(f"<!-- {mark} -->\n")
+    after = rest.partition(f"<!-- /{mark} -->")[2]
+    return f"{before}<!-- {mark} -->\n{table}\n<!-- /{mark} -->{after}"
 
 
 def test_the_table_of_metrics_is_up_to_date(text: str) -> None:

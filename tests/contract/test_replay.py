@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -21,6 +22,7 @@ from router.replay.result import MISSING, result, write
 from router.replay.run import Replayed, replay
 from router.trace import Answered, Head, Trace
 from tests.arbiters import an_arbiter
+from tests.logs import call, record
 from tests.routers import VARIANTS, Place, Trying, a_cloud, an_edge, place, question
 from tests.sides import UNSURE, FakeCloud, FakeEdge, Say, passage
 
@@ -253,6 +255,28 @@ def test_no_word_of_an_earlier_private_turn_or_of_a_private_passage_is_in_a_trac
         assert failed == [None, None], "nobody graded these, and no estimate may count them as wrong"
 
     tried(work, an_edge(UNSURE))
+
+
+@pytest.mark.parametrize(("unknown", "left_out"), [("allow", 2), ("hold", 3)])
+def test_what_the_policy_holds_is_in_no_trace(tried: Trying, unknown: Literal["allow", "hold"], left_out: int) -> None:
+    """Also of records from before there was a detector."""
+
+    async def work(place: Place) -> None:
+        looked = '{"text":{"value":"who?","label":"UNKNOWN","sources":[]}}'
+        for name, asked, found in (
+            ("plain", "Who sails?", "{}"), ("asked", "Is ada@example.org his?", "{}"),
+            ("found", "Who rows?", '{"passages":[{"text":{"value":"ada@example.org","label":"UNKNOWN"}}]}'),
+        ):  # fmt: skip
+            made = call("k", kind="retrieve", request=looked, response=found)
+            await place.log.write(record(name, question=asked, mode_asked="edge_only"), (made,))
+        lines = [line async for line in place.door.trace()]
+        assert lines[-1] == ("", left_out)
+        assert "ada@example.org" not in "".join(line for line, _ in lines)
+        assert ("Who sails?" in "".join(line for line, _ in lines)) is (unknown == "allow")
+        with_private = [line async for line, _ in place.door.trace(with_private=True)]
+        assert "ada@example.org" in "".join(with_private)
+
+    tried(work, unknown=unknown)
 
 
 def test_of_a_question_that_is_asked_again_every_lot_counts(tmp_path: Path) -> None:

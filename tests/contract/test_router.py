@@ -149,7 +149,7 @@ def test_parallel_shows_the_draft_while_the_cloud_still_thinks(tried: Trying) ->
         seen: list[Event] = []
         listening = asyncio.create_task(collect(place.events(question("post_arbitration")), seen))
         await until(lambda: len(Heard(tuple(seen)).tokens) == 5)
-        assert place.cloud.hanging.is_set()
+        await until(place.cloud.hanging.is_set)
         listening.cancel()
         await asyncio.wait({listening})
 

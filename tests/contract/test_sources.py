@@ -58,11 +58,15 @@ def test_the_cloud_turns_no_private_question_into_queries(tried: Trying) -> None
 # --- what is kept -----------------------------------------------------------------------------------------------------
 
 
+# As private as the question that it was found for.
+KEPT = TARIFF.model_copy(update={"text": TARIFF.text.model_copy(update={"label": Privacy.UNKNOWN})})
+
+
 def test_what_the_cloud_informed_of_is_kept_and_not_asked_for_again(tried: Trying) -> None:
     async def work(place: Place) -> None:
         await place.ask(question("cloud_info_edge_rag"))
-        await until(lambda: place.edge.kept == (TARIFF,))
-        place.edge.passages = (FERRY, TARIFF)
+        await until(lambda: place.edge.kept == (KEPT,))
+        place.edge.passages = (FERRY, KEPT)
         place.cloud.queries.clear()
         heard = await place.ask(question("cloud_info_edge_rag"))
         assert place.cloud.saw_nothing
@@ -90,7 +94,7 @@ def test_expired_information_is_renewed_where_the_cloud_is_there(tried: Trying) 
     async def work(place: Place) -> None:
         await place.ask(question("cloud_info_edge_rag"))
         assert len(place.cloud.queries) == 1
-        await until(lambda: place.edge.kept == (TARIFF,))
+        await until(lambda: place.edge.kept == (KEPT,))
 
     tried(work, FakeEdge(Say("A ticket costs four crowns"), passages=(OLD,)))
 
@@ -110,7 +114,7 @@ def test_expired_information_is_used_offline_and_called_so(tried: Trying) -> Non
 
 def test_a_device_that_cannot_keep_anything_still_answers(tried: Trying) -> None:
     class Full(FakeEdge):
-        async def keep(self, passages: tuple[Passage, ...]) -> None:
+        async def keep(self, passages: tuple[Passage, ...], collection: str = CLOUD_INFO) -> None:
             raise ContextOverflow("the disk is full")
 
     async def work(place: Place) -> None:

@@ -17,6 +17,7 @@ from router.telemetry import names
 from router.telemetry.config import TelemetrySettings
 from router.telemetry.spans import measurements_of, spans_of
 from router.telemetry.telemetry import Telemetry
+from tests.boundaries import ALLOWING
 from tests.collectors import Collector, collecting, values
 from tests.routers import VARIANTS, Place, a_cloud, an_edge, place, question
 from tests.sides import FakeCloud, FakeEdge, Say, passage
@@ -41,7 +42,7 @@ def sent(
             await asyncio.to_thread(telemetry.close)
 
     with collecting() as collector:
-        asyncio.run(main(Telemetry.open(TelemetrySettings(otlp_endpoint=collector.url, **settings))))
+        asyncio.run(main(Telemetry.open(TelemetrySettings(otlp_endpoint=collector.url, **settings), ALLOWING)))
     return collector
 
 

@@ -7,16 +7,18 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from cloud.backends.openai_compatible import OpenAICompatible
 from cloud.client import CloudClient, NoCloud
 from cloud.config import CloudSettings
+from cloud.gateway import CloudGateway
 from cloud.server import service
 from edgewise.errors import CloudUnavailable, ContextOverflow, EdgewiseError, InvalidInput, Overloaded
 from edgewise.rpc import start_server
-from edgewise.types import Chunk, Completion, Message, Options, Prompt, SideStatus, Text
+from edgewise.types import Chunk, Completion, Message, Options, Prompt, Released, SideStatus, Text
 from tests.upstream import KEY, WORDS, Upstream
 
 PROMPT = Prompt(messages=(Message(role="user", content=Text.ours("Who wrote Hamlet?")),))
@@ -35,16 +37,24 @@ def upstream(server: Upstream) -> Upstream:
 
 
 def settings(upstream: Upstream, model: str, **changes: object) -> CloudSettings:
-    given = {"base_url": upstream.url, "model": model, "api_key": KEY, "attempts": 1, **changes}
+    given: dict[str, object] = {
+        "backend": "openai_compatible",
+        "base_url": upstream.url,
+        "model": model,
+        "api_key": KEY,
+        "attempts": 1,
+    }
+    given |= changes
     return CloudSettings.model_validate(given)
 
 
 async def ask(settings: CloudSettings) -> list[Chunk | Completion]:
-    backend = OpenAICompatible(settings)
+    """Through everything that stands before the backend."""
+    gateway = await CloudGateway.open(settings, Path("nothing is kept without corpora"))
     try:
-        return [event async for event in backend.generate(PROMPT, Options())]
+        return [event async for event in gateway.generate(Released(PROMPT), Options())]
     finally:
-        await backend.close()
+        await gateway.close()
 
 
 def failure(settings: CloudSettings) -> EdgewiseError:
@@ -76,7 +86,7 @@ def failure(settings: CloudSettings) -> EdgewiseError:
 )
 def test_a_failure_says_what_to_do(upstream: Upstream, model: str, kind: type[EdgewiseError], advice: str) -> None:
     error = failure(settings(upstream, model))
-    assert type(error) is kind
+    assert error.reason == kind.__name__
     assert advice in error.message
     assert KEY not in error.message
 
@@ -84,9 +94,11 @@ def test_a_failure_says_what_to_do(upstream: Upstream, model: str, kind: type[Ed
 def test_a_cloud_that_is_not_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    unreachable = CloudSettings(base_url=f"http://127.0.0.1:{port}/v1", model="m", attempts=2)
+    unreachable = CloudSettings(
+        backend="openai_compatible", base_url=f"http://127.0.0.1:{port}/v1", model="m", attempts=2
+    )
     error = failure(unreachable)
-    assert type(error) is CloudUnavailable
+    assert error.reason == CloudUnavailable.__name__
     assert f"the cloud at 127.0.0.1:{port} cannot be reached; check cloud.base_url" in error.message
 
 
@@ -165,7 +177,7 @@ def test_what_began_is_not_tried_again(upstream: Upstream) -> None:
 @pytest.mark.parametrize("model", ["hang", "hang-midway", "keep-alive"])
 def test_a_hanging_cloud_is_left_after_the_timeout(upstream: Upstream, model: str) -> None:
     error = failure(settings(upstream, model, timeout_s=0.3, attempts=3))
-    assert type(error) is CloudUnavailable
+    assert error.reason == CloudUnavailable.__name__
     assert "sent nothing for 0.3 s; ask again, or raise cloud.timeout_s" in error.message
     assert len(upstream.requests) == 1  # the server may still be working on the first
     assert upstream.released.wait(5)

@@ -17,7 +17,7 @@ import pytest
 
 from edge import models
 from edgewise.client import Answer
-from edgewise.errors import EdgeUnavailable
+from edgewise.errors import EdgeUnavailable, Withheld
 from edgewise.types import Document, Privacy, Question, Record, Sampling, SideStatus, Token
 from tests.stack import ADDRESSES, EDGEWISE, Daemon, children, edgewise, environment, runs, up, wait_until
 from tests.upstream import Upstream
@@ -126,7 +126,7 @@ def test_a_private_question_never_goes_to_the_cloud_instead(tmp_path: Path) -> N
                             while not isinstance(await anext(events), Token):
                                 pass
                             os.kill(daemon.edge_pid, sign)
-                            with pytest.raises(EdgeUnavailable):
+                            with pytest.raises(Withheld):
                                 async for _ in events:
                                     pass
                         finally:

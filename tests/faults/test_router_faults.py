@@ -16,8 +16,8 @@ from edgewise.errors import CloudUnavailable, EdgeUnavailable, EdgewiseError, In
 from edgewise.types import Event, Grade
 from router.config import RouterSettings
 from router.log import Backlog, Log
-from router.privacy import Policy
 from router.service import Router
+from tests.boundaries import ALLOWING
 from tests.routers import (
     HANGS,
     VARIANTS,
@@ -106,7 +106,7 @@ def test_an_edge_that_is_not_up_yet_is_an_error_with_a_record(tmp_path: Path) ->
             raise CRASH
 
         records = await Log.open(log_url(tmp_path))
-        router = Router(an_edge(), a_cloud(), records, Policy("allow"), RouterSettings(), edge_ready=not_ready)
+        router = Router(an_edge(), a_cloud(), records, ALLOWING, RouterSettings(), edge_ready=not_ready)
         with pytest.raises(EdgeUnavailable):
             await collect(router.ask(question("edge_only")), [])
         assert [record.error for record in await router.records()] == ["UNAVAILABLE"]
@@ -150,7 +150,7 @@ def test_without_any_cloud_every_mode_answers(tmp_path: Path, mode: str) -> None
     async def main() -> None:
         records = await Log.open(log_url(tmp_path))
         edge = an_edge(UNSURE, knows="rag" in mode)
-        router = Router(edge, NoCloud(), records, Policy("allow"), RouterSettings(gain_threshold=0))
+        router = Router(edge, NoCloud(), records, ALLOWING, RouterSettings(gain_threshold=0))
         done = Heard(tuple([event async for event in router.ask(question(mode))])).done
         assert done.author == "edge"
         assert done.degraded is not (mode.startswith("edge_only"))

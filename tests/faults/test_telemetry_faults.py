@@ -19,12 +19,13 @@ from edgewise.settings import load
 from edgewise.types import Grade, Record
 from router import wiring
 from router.config import RouterSettings
+from router.egress.outlet import Outlet
 from router.meter import SideCall
 from router.observer import Observers
 from router.telemetry.config import TelemetrySettings
 from router.telemetry.lanes import grade_lane
-from router.telemetry.outlet import Outlet
 from router.telemetry.telemetry import Telemetry
+from tests.boundaries import ALLOWING
 from tests.collectors import Collector, collecting
 from tests.routers import a_cloud, an_edge, place, question, until
 
@@ -33,7 +34,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 def opened(url: str, **settings: Any) -> Telemetry:
-    return Telemetry.open(TelemetrySettings(otlp_endpoint=url, interval_s=0.05, **settings))
+    return Telemetry.open(TelemetrySettings(otlp_endpoint=url, interval_s=0.05, **settings), ALLOWING)
 
 
 def ask(directory: Path, telemetry: Telemetry, times: int = 3) -> tuple[str, ...]:
@@ -104,7 +105,7 @@ def test_a_collector_that_hangs_holds_nobody_up_and_closing_ends(tmp_path: Path)
 
 
 def test_a_full_queue_drops_what_comes_and_counts_it(tmp_path: Path) -> None:
-    telemetry = Telemetry.open(TelemetrySettings(otlp_endpoint=NOWHERE, interval_s=600, queue=2))
+    telemetry = Telemetry.open(TelemetrySettings(otlp_endpoint=NOWHERE, interval_s=600, queue=2), ALLOWING)
     assert len(ask(tmp_path, telemetry, 5)) == 5
     assert telemetry.traces.dropped == 3
     telemetry.close()
@@ -136,7 +137,7 @@ def test_much_is_delivered_in_pieces_and_too_much_is_dropped() -> None:
         for _ in range(25):
             lane.put(grade)
         assert lane.dropped == 3  # 64 MiB hold 22 of them
-        lane.deliver(Outlet.of(TelemetrySettings(otlp_endpoint=collector.url)))
+        lane.deliver(Outlet.of(TelemetrySettings(otlp_endpoint=collector.url), ALLOWING))
         assert len(collector.bodies("/v1/logs")) == 22
         lane.put(grade)
     assert (lane.sent, lane.dropped) == (22, 3)
@@ -227,7 +228,7 @@ def test_headers_come_from_a_file(tmp_path: Path) -> None:
         telemetry.close()
     for _, headers, _ in collector.requests:
         assert headers | {"api-key": "4711", "X-Team": "harbour: north"} == headers
-    assert "4711" not in repr(Outlet.of(TelemetrySettings(otlp_endpoint=collector.url, headers_file=file)))
+    assert "4711" not in repr(Outlet.of(TelemetrySettings(otlp_endpoint=collector.url, headers_file=file), ALLOWING))
 
 
 @pytest.mark.parametrize("content", ["", "sesame", "api-key: ünsafe", "bad name: 1", "a: b\nc: \x07"])
@@ -254,15 +255,17 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith(("opentelemetry.sdk.", "router.telemetry.lanes"))]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(NotReady, match=r"edgewise\[telemetry\]"):
-        wiring._telemetry(TelemetrySettings(otlp_endpoint=NOWHERE))
+        wiring._telemetry(TelemetrySettings(otlp_endpoint=NOWHERE), ALLOWING)
 
 
 def test_off_imports_nothing_of_opentelemetry() -> None:
     program = """
     import sys
     from router import daemon, http, server, wiring
+    from router.egress import Boundary, Policy
     from router.telemetry.config import TelemetrySettings
-    assert wiring._telemetry(TelemetrySettings()) is None
+    boundary = Boundary.of_recordings(Policy("allow"))
+    assert wiring._telemetry(TelemetrySettings(), boundary) is None
     found = sorted(name for name in sys.modules if name.startswith("opentelemetry"))
     assert not found, found
     """

@@ -52,7 +52,7 @@ def test_what_the_document_promises_holds(case: Case[Any], fuzzed: Site) -> None
 
 
 def test_the_document_has_every_path(fuzzed: Site) -> None:
-    app: Any = http.application(fuzzed.place.router, fuzzed.place.edge, token="")
+    app: Any = http.application(fuzzed.place.router, fuzzed.place.edge)
     served = {
         (route.path, method.lower())
         for route in app._app.routes

@@ -26,12 +26,12 @@ from router.compare.runner import Manner
 from router.compare.summary import Summary
 from router.config import RouterSettings
 from router.log import Log
-from router.privacy import Policy
 from router.replay.policy import of_mode
 from router.replay.result import result
 from router.replay.run import replay
 from router.service import Router
 from router.trace import Head, Trace
+from tests.boundaries import ALLOWING
 from tests.stack import ABOUT_LIGHTHOUSE, LIGHTHOUSE
 
 MODES = ("edge_only", "cloud_only", "post_arbitration", "cloud_info_edge_rag")
@@ -84,7 +84,7 @@ async def open_router(
         opened.push_async_callback(cloud.close)
         records = await Log.open(f"sqlite:///{directory / 'records.db'}")
         opened.push_async_callback(records.close)
-        router = Router(edge, cloud, records, Policy("allow"), RouterSettings())
+        router = Router(edge, cloud, records, ALLOWING, RouterSettings())
         opened.push_async_callback(router.close)
         yield router
 

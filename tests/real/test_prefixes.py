@@ -145,3 +145,16 @@ def test_a_state_is_worth_the_evaluation_in_any_sequence(gguf: Path) -> None:
         native.evaluate([Work(1, 0, tokens[:30], "none")], Flag())
         assert (end(1) == wanted).all(), "what is refused leaves an empty sequence"
     native.close()
+
+
+def test_what_is_forgotten_is_evaluated_again(gguf: Path) -> None:
+    async def main() -> None:
+        engine = await small(gguf, parallel=2)
+        for text in (RIVER, CITY, RIVER):
+            await write(engine, text, options("", 1))
+        await engine.forget()
+        _, again = await write(engine, RIVER, options("", 1))
+        assert again.tokens.cached_tokens == 0
+        await engine.close()
+
+    asyncio.run(main())

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from cloud.keys_cli import keys_app
+from cloud.metrics import Metrics, metrics_page
+from edgewise.errors import Conflict, EdgewiseError, InvalidInput, NotFound, NotReady
 
 SERVE = (sys.executable, "-m", "cloud", "serve", "--backend", "openai_compatible", "--address")
 
@@ -70,10 +77,73 @@ def test_a_taken_port_is_an_error(environment: dict[str, str]) -> None:
     assert "is in use; stop what listens there" in said
 
 
-def test_an_open_address_wants_a_token(environment: dict[str, str]) -> None:
+def test_an_open_address_wants_a_key_and_tls(environment: dict[str, str]) -> None:
+    keys(environment, "add", "zoe")
     code, said = fail(environment, *SERVE, "0.0.0.0:0")
     assert code == 1
-    assert "give --token-file" in said
+    assert "cloud.tls_cert_file" in said
+    process = start(environment, *SERVE, "0.0.0.0:0", "--plaintext", "--until-stdin-closes")
+    assert ready_line(process).startswith("ready grpc=0.0.0.0:")
+    process.communicate(timeout=20)
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def keys(environment: dict[str, str], *arguments: str) -> str:
+    done = CliRunner(env=environment).invoke(keys_app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_keys_are_made_listed_and_revoked(environment: dict[str, str]) -> None:
+    limits = ("--rpm", "60", "--per-day", "1000", "--tokens-per-day", "5000", "--budget", "2.5", "--period", "day")
+    token = keys(environment, "add", "zoe", *limits, "--model", "small", "--model", "large").strip()
+    other = keys(environment, "add", "free").strip()
+    assert token.startswith("ew_")
+    listed = keys(environment, "list")
+    assert "zoe: made" in listed
+    assert "$0.0000 of $2.50 spent" in listed
+    assert "60 calls a minute, 1000 calls a day, 5000 tokens a day, models large, small" in listed
+    renewed = keys(environment, "rotate", "zoe").strip()
+    assert keys(environment, "revoke", "free") == ""
+    found = json.loads(keys(environment, "list", "--json"))
+    assert [(row["name"], row["models"], row["revoked_at"] is None) for row in found] == [
+        ("zoe", ["large", "small"], True),
+        ("free", None, False),
+    ]
+    assert found[0] | {"budget_usd": 2.5, "period": "day", "spent_usd": 0, "last_used_at": None} == found[0]
+    for said in (listed, json.dumps(found)):
+        assert not any(secret in said for secret in (token, other, renewed))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        (("add", "a b"), InvalidInput, "name"),
+        (("add", "zoe", "--rpm", "0"), InvalidInput, "requests_per_minute"),
+        (("add", "zoe", "--budget", "nan"), InvalidInput, "budget_usd"),
+        (("add", "taken"), Conflict, "choose another name"),
+        (("revoke", "nobody"), NotFound, "there is no nobody"),
+        (("rotate", "nobody"), NotFound, "there is no nobody"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    arguments: tuple[str, ...], error: type[EdgewiseError], said: str, environment: dict[str, str]
+) -> None:
+    keys(environment, "add", "taken")
+    with pytest.raises(error, match=said):
+        keys(environment, *arguments)
+
+
+def test_metrics_are_for_this_machine(environment: dict[str, str]) -> None:
+    with pytest.raises(NotReady, match="loopback"), metrics_page(Metrics(), "0.0.0.0:0"):
+        pass
+    process = start(environment, *SERVE, "127.0.0.1:0", "--metrics-address", "127.0.0.1:0", "--until-stdin-closes")
+    page = ready_line(process).split(" metrics=")[1].strip()
+    with urllib.request.urlopen(page) as answer:
+        assert b"edgewise_gateway_calls_running 0.0" in answer.read()
+    process.communicate(timeout=20)
 
 
 def test_a_bad_setting_is_an_error(environment: dict[str, str]) -> None:

@@ -51,7 +51,9 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 
 def test_the_order_of_the_modes_flips_signs_and_nothing_else() -> None:
     forward, backward = summary_of(made_up()), summary_of(made_up(), MODES[::-1])
-    assert forward.modes == {mode: backward.modes[mode] for mode in MODES}
+    for mode in MODES:  # approximately: a product of matrices rounds by the place of a column
+        for name, figure in forward.modes[mode].model_dump().items():
+            assert backward.modes[mode].model_dump()[name] == pytest.approx(figure), (mode, name)
     for pair in forward.pairs:
         other = backward.pair(pair.a, pair.b, pair.metric)
         assert other is not None

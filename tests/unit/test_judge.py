@@ -10,7 +10,8 @@ from edgewise.errors import CloudUnavailable
 from edgewise.types import Privacy, Text
 from router.compare.judge import Agreement, Judge, Judgement, agreement
 from router.compare.questions import Graded
-from router.privacy import Gated, Policy
+from router.egress import Gated
+from tests.boundaries import ALLOWING
 from tests.sides import FakeCloud, FakeEdge, Say
 
 TREE = Graded.model_validate(
@@ -19,7 +20,7 @@ TREE = Graded.model_validate(
 
 
 def judged(cloud: FakeCloud, answer: str, label: Privacy = Privacy.UNKNOWN) -> Judgement:
-    judge = Judge("cloud", Gated(cloud, Policy("allow")))
+    judge = Judge("cloud", Gated(cloud, ALLOWING))
     return asyncio.run(judge.judge(TREE, Text(value=answer, label=label)))
 
 

@@ -31,6 +31,7 @@ from edgewise.types import (
     Text,
     Tokens,
 )
+from router.egress import Gated
 from router.meter import (
     Budgeted,
     Ledger,
@@ -43,14 +44,13 @@ from router.meter import (
     read_asked,
     unpacked,
 )
-from router.privacy import Gated, Policy
+from tests.boundaries import ALLOWING
 from tests.sides import SURE, FakeCloud, FakeEdge, Say, passage
 
 PROMPT = Prompt(messages=(Message(role="user", content=Text.ours("one two three four")),), version="v1")
 PRIVATE = Prompt(messages=(Message(role="user", content=Text(value="secret", label=Privacy.PRIVATE)),))
 QUERY = Query(text=Text.ours("what"))
 OPTIONS = Options(sampling=Sampling(max_tokens=10))
-GATE = Policy("allow")
 
 
 def ticking() -> Ledger:
@@ -185,10 +185,10 @@ def test_a_failed_call_says_which_error_it_was() -> None:
 def test_what_never_left_is_no_call() -> None:
     async def main() -> None:
         ledger, cloud = ticking(), FakeCloud(Say("a"), usd_per_mtok=1.0)
-        side = Metered("cloud", Budgeted(Gated(cloud, GATE), 0.0), ledger)
+        side = Metered("cloud", Budgeted(Gated(cloud, ALLOWING), 0.0), ledger)
         with pytest.raises(OverBudget):
             await drained(side)
-        side = Metered("cloud", Gated(cloud, GATE), ledger)
+        side = Metered("cloud", Gated(cloud, ALLOWING), ledger)
         with pytest.raises(Withheld):
             await drained(side, PRIVATE)
         with pytest.raises(Withheld):
@@ -279,7 +279,7 @@ WORST = 19e-6
 
 def budgeted(limit: float | None, *answers: Say, price: float | None = 1.0) -> tuple[Budgeted, FakeCloud]:
     cloud = FakeCloud(*(answers or (Say("a b"),)), usd_per_mtok=price)
-    return Budgeted(Gated(cloud, GATE), limit), cloud
+    return Budgeted(Gated(cloud, ALLOWING), limit), cloud
 
 
 def test_a_call_needs_its_worst_case_and_pays_its_cost() -> None:
@@ -330,7 +330,7 @@ def test_without_a_price_no_limit_can_be_kept() -> None:
 
 def looking_up(limit: float | None, usd_per_fetch: float | None) -> tuple[Budgeted, FakeCloud]:
     cloud = FakeCloud(Say("a"), usd_per_fetch=usd_per_fetch)
-    return Budgeted(Gated(cloud, GATE), limit), cloud
+    return Budgeted(Gated(cloud, ALLOWING), limit), cloud
 
 
 def test_a_look_up_is_reserved_before_it_is_paid() -> None:
@@ -348,7 +348,7 @@ def test_a_look_up_is_reserved_before_it_is_paid() -> None:
 def test_look_ups_and_generations_share_the_money() -> None:
     async def main() -> None:
         cloud = FakeCloud(Say("a b"), usd_per_mtok=1.0, usd_per_fetch=1e-5)
-        side = Budgeted(Gated(cloud, GATE), WORST + 5e-6)
+        side = Budgeted(Gated(cloud, ALLOWING), WORST + 5e-6)
         await side.retrieve(QUERY)
         with pytest.raises(OverBudget, match="this cloud call may cost"):
             await drained(side)
@@ -391,7 +391,7 @@ def test_a_free_look_up_needs_no_money_and_one_without_a_price_no_limit() -> Non
 
 def test_a_cloud_that_is_not_there_is_not_called_too_dear() -> None:
     async def main() -> None:
-        side = Budgeted(Gated(NoCloud(), GATE), 1.0)
+        side = Budgeted(Gated(NoCloud(), ALLOWING), 1.0)
         with pytest.raises(CloudUnavailable, match="no cloud is configured"):
             await side.retrieve(QUERY)
         with pytest.raises(CloudUnavailable, match="no cloud is configured"):

@@ -62,3 +62,14 @@ def test_an_empty_token_lets_nobody_in(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("\n")
     with pytest.raises(NotReady, match="delete it"):
         token_of(tmp_path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
+def test_a_token_that_others_may_read_lets_nobody_in(tmp_path: Path, mode: int) -> None:
+    token = token_of(tmp_path)
+    (tmp_path / "token").chmod(mode)
+    with pytest.raises(NotReady, match="delete it") as caught:
+        token_of(tmp_path)
+    assert token not in caught.value.message
+    (tmp_path / "token").chmod(0o600)
+    assert token_of(tmp_path) == token

@@ -257,6 +257,21 @@ def test_files_that_are_not_whole_or_not_ours_are_ignored_and_swept_out(tmp_path
     assert only.stem not in bad
 
 
+def test_what_is_dropped_is_nowhere_but_where_somebody_is_answered() -> None:
+    cache = Cache(3)
+    for seed in range(5):
+        cache.use(text(100, seed))
+    busy, _ = cache.begin(text(100, 9))
+    assert cache.prefixes.saved_bytes > 0
+    cache.prefixes.drop()
+    assert cache.prefixes.saved_bytes == 0
+    assert [bool(held) for held in cache.native.cache].count(True) == 1
+    assert [cache.prefixes.shared(text(100, seed), Space()) for seed in range(5)] == [0] * 5
+    cache.prefixes.give_back(busy)
+    assert cache.use(text(100, 9)) == 98
+    assert cache.use(text(100, 0)) == 0
+
+
 def test_a_directory_that_is_not_there_is_empty(tmp_path: Path) -> None:
     cache = Cache(1)
     cache.prefixes.read(tmp_path / "none", MODEL)

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
+from cloud.config import CloudSettings
+from cloud.price_list import age_days, lines, rows
 from cloud.prices import HOSTED, NOTIONAL, OPENAI, Price, cost, flops, price_of
 from edgewise.types import CostBasis, Tokens
 
@@ -46,3 +50,30 @@ def test_a_notional_price_calls_itself_one() -> None:
 def test_flops_are_two_a_parameter_and_token_that_was_worked_on() -> None:
     assert flops(1e9, Tokens(prompt_tokens=100, completion_tokens=20, cached_tokens=60)) == 2e9 * 60
     assert flops(None, TOKENS) is None
+
+
+def test_the_list_has_ones_own_upstreams_first_with_what_is_unknown_and_what_is_old() -> None:
+    settings = CloudSettings.model_validate(
+        {
+            "base_url": f"https://{OPENAI}/v1",
+            "model": "gpt-4o",
+            "fallback": [{"base_url": "http://127.0.0.1:1/v1", "model": "q"}, {"model": "gpt-9"}],
+        }
+    )
+    listed = list(rows(settings, date(2026, 4, 1), old_days=30))
+    first, second, third, *rest = listed
+    assert (first.model, first.usd_per_mtok_prompt, first.age_days, first.is_old) == ("gpt-4o", 2.5, 31, True)
+    assert (second.model, second.host, second.usd_per_mtok_prompt, second.age_days) == ("q", "127.0.0.1", None, None)
+    assert (third.model, third.host, third.usd_per_mtok_prompt) == ("gpt-9", OPENAI, None)
+    assert all(row.used is (row in listed[:3]) for row in listed)
+    assert {row.model for row in rest} == set(HOSTED[OPENAI]) - {"gpt-4o"}
+    _, *shown = lines(listed)
+    assert len(shown) == len(listed)
+    assert "OLD" in shown[0]
+    assert not any(row.is_old for row in rows(settings, date(2026, 4, 1), old_days=31))
+
+
+def test_a_date_may_be_a_day_or_a_month_and_ones_own_price_has_none() -> None:
+    day = PRICE.model_copy(update={"as_of": "2026-03-20"})
+    assert age_days(day, date(2026, 4, 1)) == 12
+    assert age_days(PRICE, date(2026, 4, 1)) is None

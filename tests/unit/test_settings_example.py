@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import annotated_types
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cloud.config import CloudSettings
@@ -41,7 +42,19 @@ def written() -> str:
             says = " ".join((field.description or "", *limits(field)))
             lines += textwrap.wrap(says, 118, initial_indent="# ", subsequent_indent="# ")
             lines += [f"#{name} =" + ("" if field.default is None else f" {toml(field.default)}"), ""]
+            lines += tables(section, name, field)
     return "\n".join(lines)
+
+
+def tables(section: type[Section], name: str, field: FieldInfo) -> Iterator[str]:
+    """What may stand in each table of a setting that is a list of them."""
+    kinds = [kind for kind in get_args(field.annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    for kind in kinds:
+        yield f"# [[{section.section}.{name}]]"
+        for key, each in kind.model_fields.items():
+            says = " ".join((f"{key}: {each.description}", *limits(each)))
+            yield from textwrap.wrap(says, 118, initial_indent="#     ", subsequent_indent="#         ")
+        yield ""
 
 
 def limits(field: FieldInfo) -> Iterator[str]:

@@ -21,7 +21,12 @@ FILE_LINES = 400
 FUNCTION_LINES = 60
 MODE_LINES = 120
 
-OTHER_NAMES = {"AskRequest": "Question", "IngestFile": "Upload", "IngestResponse": "Ingested"}
+OTHER_NAMES = {
+    "AskRequest": "Question",
+    "ForgetRequest": "Unwanted",
+    "IngestFile": "Upload",
+    "IngestResponse": "Ingested",
+}
 
 
 def name(path: Path) -> str:

@@ -210,7 +210,7 @@ class Failing:
         raise self._error
 
     Ask = Explain = ListRecords = GetRecord = GradeAnswer = ListModes
-    StartExperiment = GetExperiment = StopExperiment = ExportTrace = ListModes
+    StartExperiment = GetExperiment = StopExperiment = ExportTrace = Forget = ListModes
 
 
 @pytest.mark.parametrize("name", LEAVES)

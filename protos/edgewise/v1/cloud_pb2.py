@@ -25,25 +25,29 @@ _sym_db = _symbol_database.Default()
 from edgewise.v1 import types_pb2 as edgewise_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x65\x64gewise/v1/cloud.proto\x12\x0b\x65\x64gewise.v1\x1a\x17\x65\x64gewise/v1/types.proto\"i\n\x1b\x43loudServiceGenerateRequest\x12#\n\x06prompt\x18\x01 \x01(\x0b\x32\x13.edgewise.v1.Prompt\x12%\n\x07options\x18\x02 \x01(\x0b\x32\x14.edgewise.v1.Options\"{\n\x1c\x43loudServiceGenerateResponse\x12#\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x12.edgewise.v1.ChunkH\x00\x12-\n\ncompletion\x18\x02 \x01(\x0b\x32\x17.edgewise.v1.CompletionH\x00\x42\x07\n\x05\x65vent\"5\n\x10\x46\x65tchInfoRequest\x12!\n\x05query\x18\x01 \x01(\x0b\x32\x12.edgewise.v1.Query\"<\n\x11\x46\x65tchInfoResponse\x12\'\n\x08\x66indings\x18\x01 \x01(\x0b\x32\x15.edgewise.v1.Findings\"\x1e\n\x1c\x43loudServiceGetStatusRequest\"H\n\x1d\x43loudServiceGetStatusResponse\x12\'\n\x06status\x18\x01 \x01(\x0b\x32\x17.edgewise.v1.SideStatus2\xa1\x02\n\x0c\x43loudService\x12\x61\n\x08Generate\x12(.edgewise.v1.CloudServiceGenerateRequest\x1a).edgewise.v1.CloudServiceGenerateResponse0\x01\x12J\n\tFetchInfo\x12\x1d.edgewise.v1.FetchInfoRequest\x1a\x1e.edgewise.v1.FetchInfoResponse\x12\x62\n\tGetStatus\x12).edgewise.v1.CloudServiceGetStatusRequest\x1a*.edgewise.v1.CloudServiceGetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x65\x64gewise/v1/cloud.proto\x12\x0b\x65\x64gewise.v1\x1a\x17\x65\x64gewise/v1/types.proto\"\x82\x01\n\x1b\x43loudServiceGenerateRequest\x12#\n\x06prompt\x18\x01 \x01(\x0b\x32\x13.edgewise.v1.Prompt\x12%\n\x07options\x18\x02 \x01(\x0b\x32\x14.edgewise.v1.Options\x12\x17\n\x0fidempotency_key\x18\x03 \x01(\t\"{\n\x1c\x43loudServiceGenerateResponse\x12#\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x12.edgewise.v1.ChunkH\x00\x12-\n\ncompletion\x18\x02 \x01(\x0b\x32\x17.edgewise.v1.CompletionH\x00\x42\x07\n\x05\x65vent\"N\n\x10\x46\x65tchInfoRequest\x12!\n\x05query\x18\x01 \x01(\x0b\x32\x12.edgewise.v1.Query\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\"<\n\x11\x46\x65tchInfoResponse\x12\'\n\x08\x66indings\x18\x01 \x01(\x0b\x32\x15.edgewise.v1.Findings\"\x16\n\x14\x46orgetAnswersRequest\"(\n\x15\x46orgetAnswersResponse\x12\x0f\n\x07\x61nswers\x18\x01 \x01(\x05\"\x1e\n\x1c\x43loudServiceGetStatusRequest\"H\n\x1d\x43loudServiceGetStatusResponse\x12\'\n\x06status\x18\x01 \x01(\x0b\x32\x17.edgewise.v1.SideStatus2\xf9\x02\n\x0c\x43loudService\x12\x61\n\x08Generate\x12(.edgewise.v1.CloudServiceGenerateRequest\x1a).edgewise.v1.CloudServiceGenerateResponse0\x01\x12J\n\tFetchInfo\x12\x1d.edgewise.v1.FetchInfoRequest\x1a\x1e.edgewise.v1.FetchInfoResponse\x12V\n\rForgetAnswers\x12!.edgewise.v1.ForgetAnswersRequest\x1a\".edgewise.v1.ForgetAnswersResponse\x12\x62\n\tGetStatus\x12).edgewise.v1.CloudServiceGetStatusRequest\x1a*.edgewise.v1.CloudServiceGetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'edgewise.v1.cloud_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CLOUDSERVICEGENERATEREQUEST']._serialized_start=65
-  _globals['_CLOUDSERVICEGENERATEREQUEST']._serialized_end=170
-  _globals['_CLOUDSERVICEGENERATERESPONSE']._serialized_start=172
-  _globals['_CLOUDSERVICEGENERATERESPONSE']._serialized_end=295
-  _globals['_FETCHINFOREQUEST']._serialized_start=297
-  _globals['_FETCHINFOREQUEST']._serialized_end=350
-  _globals['_FETCHINFORESPONSE']._serialized_start=352
-  _globals['_FETCHINFORESPONSE']._serialized_end=412
-  _globals['_CLOUDSERVICEGETSTATUSREQUEST']._serialized_start=414
-  _globals['_CLOUDSERVICEGETSTATUSREQUEST']._serialized_end=444
-  _globals['_CLOUDSERVICEGETSTATUSRESPONSE']._serialized_start=446
-  _globals['_CLOUDSERVICEGETSTATUSRESPONSE']._serialized_end=518
-  _globals['_CLOUDSERVICE']._serialized_start=521
-  _globals['_CLOUDSERVICE']._serialized_end=810
+  _globals['_CLOUDSERVICEGENERATEREQUEST']._serialized_start=66
+  _globals['_CLOUDSERVICEGENERATEREQUEST']._serialized_end=196
+  _globals['_CLOUDSERVICEGENERATERESPONSE']._serialized_start=198
+  _globals['_CLOUDSERVICEGENERATERESPONSE']._serialized_end=321
+  _globals['_FETCHINFOREQUEST']._serialized_start=323
+  _globals['_FETCHINFOREQUEST']._serialized_end=401
+  _globals['_FETCHINFORESPONSE']._serialized_start=403
+  _globals['_FETCHINFORESPONSE']._serialized_end=463
+  _globals['_FORGETANSWERSREQUEST']._serialized_start=465
+  _globals['_FORGETANSWERSREQUEST']._serialized_end=487
+  _globals['_FORGETANSWERSRESPONSE']._serialized_start=489
+  _globals['_FORGETANSWERSRESPONSE']._serialized_end=529
+  _globals['_CLOUDSERVICEGETSTATUSREQUEST']._serialized_start=531
+  _globals['_CLOUDSERVICEGETSTATUSREQUEST']._serialized_end=561
+  _globals['_CLOUDSERVICEGETSTATUSRESPONSE']._serialized_start=563
+  _globals['_CLOUDSERVICEGETSTATUSRESPONSE']._serialized_end=635
+  _globals['_CLOUDSERVICE']._serialized_start=638
+  _globals['_CLOUDSERVICE']._serialized_end=1015
 # @@protoc_insertion_point(module_scope)

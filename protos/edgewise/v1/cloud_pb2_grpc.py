@@ -45,6 +45,11 @@ class CloudServiceStub(object):
                 request_serializer=edgewise_dot_v1_dot_cloud__pb2.FetchInfoRequest.SerializeToString,
                 response_deserializer=edgewise_dot_v1_dot_cloud__pb2.FetchInfoResponse.FromString,
                 _registered_method=True)
+        self.ForgetAnswers = channel.unary_unary(
+                '/edgewise.v1.CloudService/ForgetAnswers',
+                request_serializer=edgewise_dot_v1_dot_cloud__pb2.ForgetAnswersRequest.SerializeToString,
+                response_deserializer=edgewise_dot_v1_dot_cloud__pb2.ForgetAnswersResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/edgewise.v1.CloudService/GetStatus',
                 request_serializer=edgewise_dot_v1_dot_cloud__pb2.CloudServiceGetStatusRequest.SerializeToString,
@@ -71,6 +76,13 @@ class CloudServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ForgetAnswers(self, request, context):
+        """Drops what the gateway has cached or remembers of the caller's answers; of everybody's, for its owner.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -89,6 +101,11 @@ def add_CloudServiceServicer_to_server(servicer, server):
                     servicer.FetchInfo,
                     request_deserializer=edgewise_dot_v1_dot_cloud__pb2.FetchInfoRequest.FromString,
                     response_serializer=edgewise_dot_v1_dot_cloud__pb2.FetchInfoResponse.SerializeToString,
+            ),
+            'ForgetAnswers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetAnswers,
+                    request_deserializer=edgewise_dot_v1_dot_cloud__pb2.ForgetAnswersRequest.FromString,
+                    response_serializer=edgewise_dot_v1_dot_cloud__pb2.ForgetAnswersResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -151,6 +168,33 @@ class CloudService(object):
             '/edgewise.v1.CloudService/FetchInfo',
             edgewise_dot_v1_dot_cloud__pb2.FetchInfoRequest.SerializeToString,
             edgewise_dot_v1_dot_cloud__pb2.FetchInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetAnswers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgewise.v1.CloudService/ForgetAnswers',
+            edgewise_dot_v1_dot_cloud__pb2.ForgetAnswersRequest.SerializeToString,
+            edgewise_dot_v1_dot_cloud__pb2.ForgetAnswersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -80,6 +80,11 @@ class EdgeServiceStub(object):
                 request_serializer=edgewise_dot_v1_dot_edge__pb2.DeleteDocumentRequest.SerializeToString,
                 response_deserializer=edgewise_dot_v1_dot_edge__pb2.DeleteDocumentResponse.FromString,
                 _registered_method=True)
+        self.Scrub = channel.unary_unary(
+                '/edgewise.v1.EdgeService/Scrub',
+                request_serializer=edgewise_dot_v1_dot_edge__pb2.ScrubRequest.SerializeToString,
+                response_deserializer=edgewise_dot_v1_dot_edge__pb2.ScrubResponse.FromString,
+                _registered_method=True)
         self.LoadAdapter = channel.unary_unary(
                 '/edgewise.v1.EdgeService/LoadAdapter',
                 request_serializer=edgewise_dot_v1_dot_edge__pb2.LoadAdapterRequest.SerializeToString,
@@ -155,6 +160,13 @@ class EdgeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Scrub(self, request, context):
+        """Overwrites on disk what was deleted, and drops what is kept of earlier prompts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def LoadAdapter(self, request, context):
         """Makes an adapter that the device has the one of all requests that name none; an empty name takes it out.
         """
@@ -215,6 +227,11 @@ def add_EdgeServiceServicer_to_server(servicer, server):
                     servicer.DeleteDocument,
                     request_deserializer=edgewise_dot_v1_dot_edge__pb2.DeleteDocumentRequest.FromString,
                     response_serializer=edgewise_dot_v1_dot_edge__pb2.DeleteDocumentResponse.SerializeToString,
+            ),
+            'Scrub': grpc.unary_unary_rpc_method_handler(
+                    servicer.Scrub,
+                    request_deserializer=edgewise_dot_v1_dot_edge__pb2.ScrubRequest.FromString,
+                    response_serializer=edgewise_dot_v1_dot_edge__pb2.ScrubResponse.SerializeToString,
             ),
             'LoadAdapter': grpc.unary_unary_rpc_method_handler(
                     servicer.LoadAdapter,
@@ -471,6 +488,33 @@ class EdgeService(object):
             '/edgewise.v1.EdgeService/DeleteDocument',
             edgewise_dot_v1_dot_edge__pb2.DeleteDocumentRequest.SerializeToString,
             edgewise_dot_v1_dot_edge__pb2.DeleteDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Scrub(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgewise.v1.EdgeService/Scrub',
+            edgewise_dot_v1_dot_edge__pb2.ScrubRequest.SerializeToString,
+            edgewise_dot_v1_dot_edge__pb2.ScrubResponse.FromString,
             options,
             channel_credentials,
             insecure,

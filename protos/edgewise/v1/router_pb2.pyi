@@ -157,7 +157,7 @@ class ExplainRequest(_message.Message):
     def __init__(self, question: _Optional[_Union[AskRequest, _Mapping]] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("mode", "author", "decision", "score", "threshold", "familiar", "contributions", "most_usd", "expected_usd", "expected_s", "answers_before", "cost_basis", "leaves", "leaves_reason", "policy_version")
+    __slots__ = ("mode", "author", "decision", "score", "threshold", "familiar", "contributions", "most_usd", "expected_usd", "expected_s", "answers_before", "cost_basis", "leaves", "leaves_reason", "policy_version", "destination", "outgoing")
     class ContributionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -180,6 +180,8 @@ class Explanation(_message.Message):
     LEAVES_FIELD_NUMBER: _ClassVar[int]
     LEAVES_REASON_FIELD_NUMBER: _ClassVar[int]
     POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DESTINATION_FIELD_NUMBER: _ClassVar[int]
+    OUTGOING_FIELD_NUMBER: _ClassVar[int]
     mode: str
     author: str
     decision: str
@@ -195,7 +197,19 @@ class Explanation(_message.Message):
     leaves: bool
     leaves_reason: str
     policy_version: str
-    def __init__(self, mode: _Optional[str] = ..., author: _Optional[str] = ..., decision: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., familiar: bool = ..., contributions: _Optional[_Mapping[str, float]] = ..., most_usd: _Optional[float] = ..., expected_usd: _Optional[float] = ..., expected_s: _Optional[float] = ..., answers_before: _Optional[int] = ..., cost_basis: _Optional[_Union[_types_pb2.CostBasis, str]] = ..., leaves: bool = ..., leaves_reason: _Optional[str] = ..., policy_version: _Optional[str] = ...) -> None: ...
+    destination: str
+    outgoing: _containers.RepeatedCompositeFieldContainer[Outgoing]
+    def __init__(self, mode: _Optional[str] = ..., author: _Optional[str] = ..., decision: _Optional[str] = ..., score: _Optional[float] = ..., threshold: _Optional[float] = ..., familiar: bool = ..., contributions: _Optional[_Mapping[str, float]] = ..., most_usd: _Optional[float] = ..., expected_usd: _Optional[float] = ..., expected_s: _Optional[float] = ..., answers_before: _Optional[int] = ..., cost_basis: _Optional[_Union[_types_pb2.CostBasis, str]] = ..., leaves: bool = ..., leaves_reason: _Optional[str] = ..., policy_version: _Optional[str] = ..., destination: _Optional[str] = ..., outgoing: _Optional[_Iterable[_Union[Outgoing, _Mapping]]] = ...) -> None: ...
+
+class Outgoing(_message.Message):
+    __slots__ = ("what", "label", "held_because")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    HELD_BECAUSE_FIELD_NUMBER: _ClassVar[int]
+    what: str
+    label: _types_pb2.Privacy
+    held_because: str
+    def __init__(self, what: _Optional[str] = ..., label: _Optional[_Union[_types_pb2.Privacy, str]] = ..., held_because: _Optional[str] = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
     __slots__ = ("explanation",)
@@ -388,6 +402,42 @@ class ExportTraceResponse(_message.Message):
     line: str
     left_out: int
     def __init__(self, line: _Optional[str] = ..., left_out: _Optional[int] = ...) -> None: ...
+
+class ForgetRequest(_message.Message):
+    __slots__ = ("record_id", "conversation_id", "document_id", "app", "user_id", "before")
+    RECORD_ID_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_ID_FIELD_NUMBER: _ClassVar[int]
+    APP_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    record_id: str
+    conversation_id: str
+    document_id: str
+    app: str
+    user_id: str
+    before: str
+    def __init__(self, record_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., document_id: _Optional[str] = ..., app: _Optional[str] = ..., user_id: _Optional[str] = ..., before: _Optional[str] = ...) -> None: ...
+
+class Forgotten(_message.Message):
+    __slots__ = ("records", "redacted", "documents", "cloud_info", "remarks")
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    REDACTED_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    CLOUD_INFO_FIELD_NUMBER: _ClassVar[int]
+    REMARKS_FIELD_NUMBER: _ClassVar[int]
+    records: int
+    redacted: int
+    documents: int
+    cloud_info: int
+    remarks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, records: _Optional[int] = ..., redacted: _Optional[int] = ..., documents: _Optional[int] = ..., cloud_info: _Optional[int] = ..., remarks: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ForgetResponse(_message.Message):
+    __slots__ = ("forgotten",)
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    forgotten: Forgotten
+    def __init__(self, forgotten: _Optional[_Union[Forgotten, _Mapping]] = ...) -> None: ...
 
 class Arm(_message.Message):
     __slots__ = ("mode", "weight")

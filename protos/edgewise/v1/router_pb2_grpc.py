@@ -70,6 +70,11 @@ class RouterServiceStub(object):
                 request_serializer=edgewise_dot_v1_dot_router__pb2.ExportTraceRequest.SerializeToString,
                 response_deserializer=edgewise_dot_v1_dot_router__pb2.ExportTraceResponse.FromString,
                 _registered_method=True)
+        self.Forget = channel.unary_unary(
+                '/edgewise.v1.RouterService/Forget',
+                request_serializer=edgewise_dot_v1_dot_router__pb2.ForgetRequest.SerializeToString,
+                response_deserializer=edgewise_dot_v1_dot_router__pb2.ForgetResponse.FromString,
+                _registered_method=True)
         self.StartExperiment = channel.unary_unary(
                 '/edgewise.v1.RouterService/StartExperiment',
                 request_serializer=edgewise_dot_v1_dot_router__pb2.StartExperimentRequest.SerializeToString,
@@ -136,6 +141,13 @@ class RouterServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Forget(self, request, context):
+        """Takes out for good what fits all that is given, and what was derived from it; nothing is an error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StartExperiment(self, request, context):
         """Questions that name no mode are answered by one of several, by lot; one experiment at a time.
         """
@@ -192,6 +204,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.ExportTrace,
                     request_deserializer=edgewise_dot_v1_dot_router__pb2.ExportTraceRequest.FromString,
                     response_serializer=edgewise_dot_v1_dot_router__pb2.ExportTraceResponse.SerializeToString,
+            ),
+            'Forget': grpc.unary_unary_rpc_method_handler(
+                    servicer.Forget,
+                    request_deserializer=edgewise_dot_v1_dot_router__pb2.ForgetRequest.FromString,
+                    response_serializer=edgewise_dot_v1_dot_router__pb2.ForgetResponse.SerializeToString,
             ),
             'StartExperiment': grpc.unary_unary_rpc_method_handler(
                     servicer.StartExperiment,
@@ -399,6 +416,33 @@ class RouterService(object):
             '/edgewise.v1.RouterService/ExportTrace',
             edgewise_dot_v1_dot_router__pb2.ExportTraceRequest.SerializeToString,
             edgewise_dot_v1_dot_router__pb2.ExportTraceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/edgewise.v1.RouterService/Forget',
+            edgewise_dot_v1_dot_router__pb2.ForgetRequest.SerializeToString,
+            edgewise_dot_v1_dot_router__pb2.ForgetResponse.FromString,
             options,
             channel_credentials,
             insecure,

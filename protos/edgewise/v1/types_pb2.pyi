@@ -141,7 +141,7 @@ class Chunk(_message.Message):
     def __init__(self, text: _Optional[str] = ..., logprobs: _Optional[_Iterable[float]] = ..., entropies: _Optional[_Iterable[float]] = ..., margins: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Completion(_message.Message):
-    __slots__ = ("finish_reason", "tokens", "timings", "model", "model_hash", "cost_usd", "cost_basis", "flops", "adapter", "prompt_surprisal")
+    __slots__ = ("finish_reason", "tokens", "timings", "model", "model_hash", "cost_usd", "cost_basis", "flops", "adapter", "prompt_surprisal", "via")
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
@@ -152,6 +152,7 @@ class Completion(_message.Message):
     FLOPS_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
     PROMPT_SURPRISAL_FIELD_NUMBER: _ClassVar[int]
+    VIA_FIELD_NUMBER: _ClassVar[int]
     finish_reason: str
     tokens: Tokens
     timings: Timings
@@ -162,7 +163,8 @@ class Completion(_message.Message):
     flops: float
     adapter: str
     prompt_surprisal: float
-    def __init__(self, finish_reason: _Optional[str] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., flops: _Optional[float] = ..., adapter: _Optional[str] = ..., prompt_surprisal: _Optional[float] = ...) -> None: ...
+    via: str
+    def __init__(self, finish_reason: _Optional[str] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ..., model: _Optional[str] = ..., model_hash: _Optional[str] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., flops: _Optional[float] = ..., adapter: _Optional[str] = ..., prompt_surprisal: _Optional[float] = ..., via: _Optional[str] = ...) -> None: ...
 
 class Scores(_message.Message):
     __slots__ = ("logprobs", "tokens", "flops")
@@ -221,20 +223,22 @@ class Passage(_message.Message):
     def __init__(self, id: _Optional[str] = ..., text: _Optional[_Union[Text, _Mapping]] = ..., source: _Optional[str] = ..., title: _Optional[str] = ..., score: _Optional[float] = ..., origin: _Optional[str] = ..., as_of: _Optional[str] = ..., expires_at: _Optional[str] = ..., stale: bool = ..., spans: _Optional[_Iterable[_Union[Span, _Mapping]]] = ...) -> None: ...
 
 class Findings(_message.Message):
-    __slots__ = ("passages", "cost_usd", "cost_basis", "elapsed_s", "answerable", "reason")
+    __slots__ = ("passages", "cost_usd", "cost_basis", "elapsed_s", "answerable", "reason", "via")
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
     COST_USD_FIELD_NUMBER: _ClassVar[int]
     COST_BASIS_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_S_FIELD_NUMBER: _ClassVar[int]
     ANSWERABLE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    VIA_FIELD_NUMBER: _ClassVar[int]
     passages: _containers.RepeatedCompositeFieldContainer[Passage]
     cost_usd: float
     cost_basis: CostBasis
     elapsed_s: float
     answerable: float
     reason: str
-    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., elapsed_s: _Optional[float] = ..., answerable: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+    via: str
+    def __init__(self, passages: _Optional[_Iterable[_Union[Passage, _Mapping]]] = ..., cost_usd: _Optional[float] = ..., cost_basis: _Optional[_Union[CostBasis, str]] = ..., elapsed_s: _Optional[float] = ..., answerable: _Optional[float] = ..., reason: _Optional[str] = ..., via: _Optional[str] = ...) -> None: ...
 
 class Quote(_message.Message):
     __slots__ = ("passage", "span", "probability")

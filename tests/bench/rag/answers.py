@@ -24,8 +24,8 @@ from edgewise.types import Done, Findings, Grounding, Query, Question, Token
 from router.answering import Origin
 from router.compare.scorers import Key, contains, f1
 from router.config import RouterSettings
+from router.egress import Boundary, Policy
 from router.log import Log
-from router.privacy import Policy
 from router.service import Router
 from tests.bench.rag.filled import Filled
 from tests.bench.rag.sets import Asked, Given
@@ -91,7 +91,8 @@ class Answerer:
         self._node = node
         self._crossed = crossed
         self._edge = _Shown(node)
-        self._router = Router(cast("Edge", self._edge), NoCloud(), records, Policy("hold"), settings)
+        holding = Boundary.of_recordings(Policy("hold"))
+        self._router = Router(cast("Edge", self._edge), NoCloud(), records, holding, settings)
 
     async def measure(self, filled: Filled, asked: Sequence[Asked]) -> AsyncIterator[Row]:
         """A row an arm. Questions that need two passages are also shown one; others lose theirs, or find it changed."""

@@ -1,4 +1,4 @@
-"""The one way out of telemetry: OTLP over HTTP, to the address in the settings and nowhere else.
+"""The one way out of telemetry: OTLP over HTTP, to the address in the settings and nowhere else, and noted before.
 
 OpenTelemetry's own exporters are not used, because the environment of the process moves them: OTEL_EXPORTER_OTLP_* adds
 headers and certificates to what they are given, a credential provider or HTTP_PROXY changes whom they talk to. These
@@ -11,10 +11,14 @@ import http.client
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from edgewise.errors import NotReady
 from edgewise.place import read_secret
+from edgewise.types import Privacy
+from router.egress.audit import NotAudited
+from router.egress.boundary import Boundary
+from router.egress.rows import Leaving
 from router.telemetry.config import TelemetrySettings
 
 _ANSWER_BYTES = 64 * 1024
@@ -38,16 +42,35 @@ class Outlet:
     timeout_s: float
     headers: dict[str, str] = field(repr=False)
     tls: ssl.SSLContext | None
+    boundary: Boundary
+    with_content: bool = False
 
     @staticmethod
-    def of(settings: TelemetrySettings) -> Outlet:
+    def of(settings: TelemetrySettings, boundary: Boundary) -> Outlet:
         """NotReady when a file that the settings name cannot be used."""
         tls = _tls(settings.ca_file) if settings.otlp_endpoint.startswith("https:") else None
-        return Outlet(settings.otlp_endpoint, settings.timeout_s, _headers(settings.headers_file), tls)
+        headers = _headers(settings.headers_file)
+        return Outlet(settings.otlp_endpoint, settings.timeout_s, headers, tls, boundary, settings.content)
 
     def post(self, path: str, body: bytes) -> bytes:
-        """What the collector answers; Undelivered."""
+        """What the collector answers; Undelivered, also where the audit log cannot be written."""
         url = urlsplit(self.endpoint)
+        leaving = Leaving(
+            destination="telemetry",
+            host=url.hostname or "",
+            call=path,
+            label=Privacy.PUBLIC if self.with_content else None,
+            released="content of public answers" if self.with_content else "no content",
+            policy=self.boundary.policy.version,
+            size=len(body),
+        )
+        try:
+            with self.boundary.noted_now(leaving):
+                return self._post(url, path, body)
+        except NotAudited as error:
+            raise Undelivered(error.message, passing=True) from None
+
+    def _post(self, url: SplitResult, path: str, body: bytes) -> bytes:
         assert url.hostname is not None
         connection = (
             http.client.HTTPConnection(url.hostname, url.port, timeout=self.timeout_s)

@@ -1,0 +1,48 @@
+"""Several callers, one piece of work at a time: what is wanted while a piece runs is the next piece, as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Together(Generic[T]):
+    """`work` is done on a thread; it gets all that was wanted meanwhile and gives an error, or None, for each of it."""
+
+    def __init__(self, thread: Executor, work: Callable[[Sequence[T]], Sequence[Exception | None]]) -> None:
+        self._thread = thread
+        self._work = work
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[T, asyncio.Future[None]]] = []
+        self._is_busy = False
+
+    async def do(self, wanted: T) -> None:
+        """Returns when it is done, or raises why it is not. It is done, too, if its caller does not wait so long."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append((wanted, done))
+        if not self._is_busy:
+            self._begin()
+        await done
+
+    def _begin(self) -> None:
+        now, self._waiting = self._waiting, []
+        self._is_busy = bool(now)
+        if now:
+            working = self._thread.submit(self._work, [wanted for wanted, _ in now])
+            working.add_done_callback(lambda work: self._loop.call_soon_threadsafe(self._ended, now, work))
+
+    def _ended(self, now: Sequence[tuple[T, asyncio.Future[None]]], work: Future[Sequence[Exception | None]]) -> None:
+        failure = work.exception()
+        errors = [failure] * len(now) if failure is not None else work.result()
+        for (_, done), error in zip(now, errors, strict=True):
+            if done.done():  # its caller has gone
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+        self._begin()
