@@ -18,11 +18,12 @@ from router.reach import OWNERS, OWNERS_HTTP, Reach, own_collection
 FILE = "apps.db"
 """In the data directory."""
 
+_NONE = "there are no apps here; ask with the owner's token"
 _RESERVED = frozenset({OWNERS_HTTP, "owner"})
 
 
 class Apps:
-    """`Callers` who are apps. Without accounts there are none, and whoever calls is the owner."""
+    """`Callers` who are apps. Without accounts there are none."""
 
     def __init__(self, accounts: Accounts | None) -> None:
         self._accounts = accounts
@@ -39,22 +40,24 @@ class Apps:
 
     def identify(self, authorization: str) -> Caller:
         if self._accounts is None:
-            raise Unauthenticated("there are no apps here; ask with the owner's token")
+            raise Unauthenticated(_NONE)
         return self._accounts.identify(authorization)
 
     async def reach(self, caller: Caller) -> Reach:
         """Counts a call; Overloaded for one too many, Unauthenticated for an app that was revoked meanwhile."""
-        if caller.is_owner or self._accounts is None:
+        if caller.is_owner:
             return OWNERS
+        if self._accounts is None:
+            raise Unauthenticated(_NONE)
         await self._accounts.admit(caller.name)
         account = self._accounts.account(caller.name)
         return Reach(account.name, collections_of(account))
 
     def origin(self, reach: Reach, owners: str = "") -> Origin:
         """Of a question; that of the owner is recorded under a name that no app has."""
-        if reach.is_owner or self._accounts is None:
+        if reach.is_owner:
             return Origin(app=owners)
-        return Origin(app=reach.app, purse=Purse(self._accounts, reach.app))
+        return Origin(app=reach.app, purse=Purse(self._accounts, reach.app) if self._accounts is not None else None)
 
     async def revoke(self, name: str) -> None:
         """NotFound for an app that is not there, or was revoked before."""

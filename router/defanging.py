@@ -19,7 +19,7 @@ _ADDRESS = re.compile(rf"(?<![A-Za-z0-9+.-])(?:[A-Za-z][A-Za-z0-9+.-]{{0,30}}://
 _TRAILING = ".,;:!?'\"`)]}*_~"
 _TARGET = r"(?:[^()\n]|\([^()\n]*\)){0,2000}"
 _LINK = re.compile(rf"\]\(({_TARGET})\)")
-_LEADS = re.compile(r"[/\\]{2}|^\s*<?\s*[A-Za-z][A-Za-z0-9+.-]*:|^\s*<?\s*(?i:www\.)")
+_LEADS = re.compile(r"[/\\]{2}|^[\s<]*+(?:[A-Za-z][A-Za-z0-9+.-]*:|(?i:www\.))")
 _BREAKS = re.compile(
     r"(?P<colon>:)(?=\\?/\\?/)|(?i:www\.)|\](?=[(:])|<(?=[A-Za-z/!?])"
     r"|&(?=#|colon;|sol;|period;|lt;|lbrack;|lsqb;)"

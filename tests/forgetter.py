@@ -129,12 +129,9 @@ def killed(at: str, place: object, name: str, after: int = 0) -> tuple[str, Call
 
 
 STEPS = (
-    killed("before anything", Log, "doomed"),
-    killed("before what was derived", Shelf, "drop"),
     killed("when that is gone", Log, "erase"),
     killed("between the log's steps", of_log, "_delete"),
     killed("when the records are gone", Database, "scrub"),
-    killed("before the edge's files", holdings.Library, "scrub"),
 )
 OF_CHROMA = (
     killed("while the store is written anew", store.ChromaStore, "put"),

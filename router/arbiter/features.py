@@ -21,7 +21,7 @@ _CHOICES = (
     re.compile(r"\([A-Ja-j1-9]\)\s*([^\n]*?)(?=,?\s*\([A-Ja-j1-9]\)|\n|$)"),
 )
 _CHOICE_BEGINS = re.compile(r"\(?[A-Ja-j1-9]?[.):]?\Z")
-_MOSTLY_NUMBER = re.compile(r"[-$€£\d.,/%\s]*\d[-$€£\d.,/%\s]*[^\W\d]{0,6}")
+_MOSTLY_NUMBER = re.compile(r"[-$€£.,/%\s]*+\d[-$€£\d.,/%\s]*+[^\W\d]{0,6}")
 LOOKED_AT = 20_000
 """Characters: what decides about a longer text stands at its beginning."""
 _MANY = 200  # numbers that are looked at

@@ -64,11 +64,12 @@ def test_no_byte_is_left_of_a_document_and_of_what_was_asked_about_it(tmp_path: 
     assert holding(tmp_path, SECRET) == []
 
 
+@pytest.mark.timeout(300)
 def test_killed_at_any_step_it_leaves_nothing_by_halves_and_finishes_when_it_is_done_again(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.forgetter", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 12
+    assert len(done.stdout.splitlines()) == 9
 
 
 def test_a_record_goes_with_what_later_turns_repeat_and_not_with_what_was_said_before(tmp_path: Path) -> None:

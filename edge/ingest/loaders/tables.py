@@ -17,7 +17,7 @@ _DELIMITERS = ",;\t|"
 _NONE = "\x1f"  # for a single column: the reader wants some delimiter, and text has no control characters
 _SAMPLE = 20  # rows to choose a delimiter by
 _LONGEST_NAME = 100
-_NUMERIC = re.compile(r"[-+]?[\d.,:/ %€$£-]*\d[\d.,:/ %€$£-]*")
+_NUMERIC = re.compile(r"[-+]?[.,:/ %€$£-]*+\d[\d.,:/ %€$£-]*+")
 
 
 def load_csv(data: bytes) -> Loaded:
