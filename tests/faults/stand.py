@@ -165,6 +165,8 @@ class Stand:
     sinks: Sinks
     watch: Watch
     gateway: Gatehouse
+    beside: list[asyncio.Task[None]]
+    """What is to happen while something is asked; its failures are the test's."""
 
 
 @dataclass
@@ -232,9 +234,11 @@ async def standing(
         server, address = await start_server([router_service(asked)], "127.0.0.1:0", callers=owner_of(TOKEN))
         exits.push_async_callback(server.stop, None)
         door = await exits.enter_async_context(Client(address, TOKEN))
+        beside: list[asyncio.Task[None]] = []
         yield Stand(
-            directory, asked, records, edge, door, address, near, far, book, sinks, watch, gatehouse
+            directory, asked, records, edge, door, address, near, far, book, sinks, watch, gatehouse, beside
         )  # fmt: skip
+        await asyncio.gather(*beside)
 
 
 def _cloud_settings(far: Wire, changes: Mapping[str, object]) -> CloudSettings:

@@ -151,6 +151,10 @@ class Soak:
             self.violation(f"{text}: no end within 30 s")
         self.ends["left" if leaves and not done and not error else error or (done.author if done else "none")] += 1
         self.let_in += error not in NOT_LET_IN
+        if error == "RESOURCE_EXHAUSTED":
+            await asyncio.sleep(0.05)  # or most of the calls would be refusals
+        if error == "CANCELLED":
+            self.violation(f"{text}: cancelled by somebody else than its caller")
         if not leaves and (done is None) is not bool(error):
             self.violation(f"{text}: it is done and failed, or neither")
         if done is not None:
