@@ -89,17 +89,22 @@ async def gateway_restarted(stand: Stand) -> None:
     await stand.gateway.restart()
 
 
-async def gateway_restarted_in_the_middle(stand: Stand) -> None:
-    async def restart() -> None:
+def gateway_restarted_during(behaves: str) -> Provoke:
+    """While the upstream does that."""
+
+    async def provoke(stand: Stand) -> None:
+        stand.sinks.upstream.behaves = behaves
+        stand.sinks.upstream.arrived.clear()
+        stand.beside.append(asyncio.create_task(restart(stand)))
+
+    async def restart(stand: Stand) -> None:
         async with asyncio.timeout(10):
             while not stand.sinks.upstream.arrived.is_set():  # noqa: ASYNC110 - it is set by another thread
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)  # for some tokens
         await stand.gateway.restart()
 
-    stand.sinks.upstream.behaves = "hang-midway"
-    stand.sinks.upstream.arrived.clear()
-    stand.beside.append(asyncio.create_task(restart()))
+    return provoke
 
 
 EDGE: Comes = "the edge"
@@ -162,7 +167,8 @@ _NEAR: tuple[Fault, ...] = (
     Fault("gateway is slow", near("slow"), CLOUD),
     Fault("gateway gone", gateway_gone, EDGE, "", ALL),
     Fault("gateway restarted", gateway_restarted, CLOUD),
-    Fault("gateway restarted in the middle", gateway_restarted_in_the_middle, BROKEN),
+    Fault("gateway restarted before the first token", gateway_restarted_during("hang"), EDGE),
+    Fault("gateway restarted after the first token", gateway_restarted_during("hang-midway"), BROKEN),
     Fault("gateway's name is unknown", nothing, EDGE, "cannot be reached", ALL, gateway_address=f"{'x' * 64}.test:1"),
     Fault("gateway has no TLS", nothing, EDGE, "has no TLS", ALL, gateway_address="https://{near}"),
     Fault("gateway refuses the token", nothing, EDGE, "refused the token", ALL, token="another"),
