@@ -50,7 +50,7 @@ async def _leaktest(data_dir: Path | None, seed: int, *, as_json: bool, quick: b
         report = await _carried_out(plans, place, seed, on_progress, opened=self_check)
     print(report.model_dump_json(indent=1) if as_json else report.text())
     if self_check:
-        print(f"self-check: the open boundary {'was' if report.leaks else 'WAS NOT'} found", flush=True)
+        typer.echo(f"self-check: the open boundary {'was' if report.leaks else 'WAS NOT'} found", err=True)
     if not (report.leaks if self_check else report.passed):
         raise typer.Exit(1)
 

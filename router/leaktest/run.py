@@ -61,8 +61,8 @@ class Run:
                 raise NotReady(f"a document of the test cannot be ingested: {result.reason or result.status}")
         for batch in plan.batches:
             await self.sinks.be(batch.fault)
-            while batch.fault != "refused" and not (await router.status())[1].ready:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)  # gRPC connects again after a while
+            if batch.fault != "refused":
+                await _cloud_is_there(router)
             await self._ask_all(batch, router)
         await self.sinks.be("none")
         async with aclosing(router.trace()) as lines:
@@ -111,6 +111,13 @@ class Run:
             public=_control(controls, kept, "public"),
             harmless=_control(controls, kept, "harmless"),
         )
+
+
+async def _cloud_is_there(router: Asked) -> None:
+    """After it has taken no connection, gRPC waits for a while before it tries again."""
+    async with asyncio.timeout(_MOST_S):
+        while not (await router.status())[1].ready:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
 
 
 def _control(asked: Sequence[Probe], kept: Sequence[Probe], kind: str) -> Control:
