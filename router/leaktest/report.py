@@ -28,7 +28,7 @@ class Control(Value):
 
 
 class Report(Value):
-    """`arrived` counts calls at each sink, `bytes` what came with them.
+    """`arrived` counts calls at each sink, `bytes` what came with them, `seen` the control questions that are there.
 
     `public` are questions labelled so in modes that ask the cloud; `harmless` ones have no label, and nothing that a
     detector should see.
@@ -40,6 +40,7 @@ class Report(Value):
     secrets: int
     arrived: dict[str, int]
     bytes: dict[str, int]
+    seen: dict[str, int]
     leaks: tuple[Leak, ...]
     public: Control
     harmless: Control
@@ -61,7 +62,10 @@ class Report(Value):
             f"{self.questions} questions with {self.secrets} secrets, seed {self.seed}",
             f"ended     {ends}",
             "arrived   "
-            + ", ".join(f"{at}: {calls} calls, {self.bytes[at]} bytes" for at, calls in self.arrived.items()),
+            + ", ".join(
+                f"{at}: {calls} calls, {self.bytes[at]} bytes, {self.seen[at]} controls"
+                for at, calls in self.arrived.items()
+            ),
             f"leaks     {len(self.leaks)}",
         ]
         lines += [

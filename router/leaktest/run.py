@@ -107,6 +107,7 @@ class Run:
             secrets=len(self.probed) - len(controls),
             arrived={name: place.calls for name, place in self.sinks.places.items()},
             bytes={name: place.size for name, place in self.sinks.places.items()},
+            seen={name: sum(bool(hay.has(probe.mark)) for probe in controls) for name, hay in places.items()},
             leaks=tuple(leaks),
             public=_control(controls, kept, "public"),
             harmless=_control(controls, kept, "harmless"),

@@ -16,6 +16,7 @@ def test_nothing_leaks_and_nothing_is_kept_needlessly(tmp_path: Path) -> None:
     assert report.passed
     assert report.secrets > 80
     assert report.arrived["cloud"] > 40
+    assert min(report.seen.values()) > 10, "each sink shows what it gets"
     assert (report.public.kept, report.harmless.kept) == (0, 0)
     assert verified(tmp_path / "kept" / "allow").intact
 
