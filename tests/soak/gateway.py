@@ -136,7 +136,7 @@ class Soak:
             max_latency_s=5,
         )
         leaves = random.random() < 0.05
-        done, error = None, ""
+        done, error, said = None, "", ""
         try:
             async with asyncio.timeout(30), aclosing(self._stand.client.ask(question)) as events:
                 async for event in events:
@@ -146,7 +146,7 @@ class Soak:
                     if leaves:
                         break
         except EdgewiseError as failure:
-            error = failure.code
+            error, said = failure.code, f"{type(failure).__name__} {failure.message}"
         except TimeoutError:
             self.violation(f"{text}: no end within 30 s")
         self.ends["left" if leaves and not done and not error else error or (done.author if done else "none")] += 1
@@ -154,7 +154,7 @@ class Soak:
         if error == "RESOURCE_EXHAUSTED":
             await asyncio.sleep(0.05)  # or most of the calls would be refusals
         if error == "CANCELLED":
-            self.violation(f"{text}: cancelled by somebody else than its caller")
+            self.violation(f"{text}: {question.mode}: cancelled by somebody else than its caller {said}")
         if not leaves and (done is None) is not bool(error):
             self.violation(f"{text}: it is done and failed, or neither")
         if done is not None:
