@@ -7,10 +7,11 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -53,6 +54,33 @@ def test_a_thousand_at_once_hear_when_to_come_again(settings: Settings, upstream
             assert kinds["Completion"] == len(upstream.requests) >= 4
             assert all(refusal.retry_after_s for refusal in refused)
             await answer(client)
+
+    run(main)
+
+
+@pytest.mark.parametrize("method", ["Watch", "Check"])
+def test_who_has_no_key_cannot_take_the_places_of_who_has(method: str, settings: Settings, tmp_path: Path) -> None:
+    """Health and reflection are open to anybody, who may open many calls and leave them so."""
+
+    async def silence() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async def main() -> None:
+        token = await new_key(tmp_path, Account(name="zoe"))
+        async with serving(settings(max_concurrent=4), tmp_path) as served, AsyncExitStack() as exits:
+            for _ in range(12):  # a server takes no more than 100 streams of one connection
+                apart = ("grpc.use_local_subchannel_pool", 1)
+                channel = await exits.enter_async_context(grpc.aio.insecure_channel(served.address, options=[apart]))
+                start = channel.stream_stream(f"/grpc.health.v1.Health/{method}")
+                calls = [start(iter([b""]) if method == "Watch" else silence()) for _ in range(100)]
+                if method == "Watch":  # either the state, or the end of what was refused
+                    await asyncio.gather(*(call.read() for call in calls), return_exceptions=True)
+                for call in calls:
+                    exits.callback(call.cancel)
+            await asyncio.sleep(1.0 if method == "Check" else 0.0)
+            async with served.client(token) as zoe:
+                await answer(zoe)
 
     run(main)
 
