@@ -72,7 +72,7 @@ def test_who_has_no_key_cannot_take_the_places_of_who_has(method: str, settings:
             for _ in range(12):  # a server takes no more than 100 streams of one connection
                 apart = ("grpc.use_local_subchannel_pool", 1)
                 channel = await exits.enter_async_context(grpc.aio.insecure_channel(served.address, options=[apart]))
-                start = channel.stream_stream(f"/grpc.health.v1.Health/{method}")
+                start = channel.stream_stream(f"/grpc.health.v1.Health/{method}", None, None)
                 calls = [start(iter([b""]) if method == "Watch" else silence()) for _ in range(100)]
                 if method == "Watch":  # either the state, or the end of what was refused
                     await asyncio.gather(*(call.read() for call in calls), return_exceptions=True)
