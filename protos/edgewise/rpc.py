@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from grpc_health.v1 import _async as health_aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -26,6 +25,7 @@ from edgewise.addresses import cannot_listen, check_free
 from edgewise.admission import Admission as Admission
 from edgewise.callers import Anybody, Caller, Callers
 from edgewise.errors import EdgewiseError, Internal, InvalidInput, Overloaded
+from edgewise.health import Health
 from edgewise.wire import MAX_MESSAGE_BYTES, message_class, parse, status_metadata
 
 log = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ async def start_server(
     *,
     callers: Callers = Anybody(),
     admission: Admission | None = None,
-    health_servicer: health_aio.HealthServicer | None = None,
+    health_servicer: Health | None = None,
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, str]:
     """A started server, and the address it really has (port 0 picks a free one).
@@ -177,11 +177,11 @@ async def start_server(
     )
     server.add_generic_rpc_handlers(tuple(_handlers(service, admission) for service in services))
     names = [service.descriptor.full_name for service in services]
-    health_servicer = health_servicer or health_aio.HealthServicer()
+    health_servicer = health_servicer or Health()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     for name in ("", *names):
-        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+        health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     check_free(address)
     try:
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)

@@ -26,6 +26,7 @@ from tests.gateways import OPTIONS, PROMPT, answer, new_key, serving, standing
 from tests.upstream import Upstream
 
 Settings = Callable[..., CloudSettings]
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 @pytest.fixture
@@ -164,8 +165,14 @@ def test_told_to_stop_it_lets_calls_end_for_a_while(ends: bool, settings: Settin
             await other.status()
             async with aclosing(zoe.generate(PROMPT, OPTIONS)) as running:
                 await anext(running)
+                health = health_pb2_grpc.HealthStub(channel)
+                gone, watching = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
+                assert (await gone.read()).status == (await watching.read()).status == SERVING
+                gone.cancel()
+                await asyncio.sleep(0.2)
                 served.task.cancel()
-                await until_not_serving(health_pb2_grpc.HealthStub(channel))
+                await until_not_serving(health)
+                assert (await asyncio.wait_for(watching.read(), 10)).status == NOT_SERVING
                 with pytest.raises(CloudUnavailable, match="being stopped") as caught:
                     await other.status()
                 assert caught.value.retry_after_s == 1
@@ -191,7 +198,7 @@ def test_told_to_stop_it_lets_calls_end_for_a_while(ends: bool, settings: Settin
 async def until_not_serving(health: health_pb2_grpc.HealthStub) -> None:
     for _ in range(200):
         reply = await health.Check(health_pb2.HealthCheckRequest())
-        if reply.status == health_pb2.HealthCheckResponse.NOT_SERVING:
+        if reply.status == NOT_SERVING:
             return
         await asyncio.sleep(0.05)
     pytest.fail("not within 10 seconds")
