@@ -1,7 +1,13 @@
-"""For every test: no network but this machine's own."""
+"""For every test: no network but this machine's own, and no example that has to be quick."""
 
 import ipaddress
 import sys
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.upstream import Upstream
 
 
 class NetworkUsed(RuntimeError):
@@ -11,6 +17,8 @@ class NetworkUsed(RuntimeError):
 def pytest_configure() -> None:
     # Sees every Python socket, asyncio's and those of libraries too. gRPC's own sockets are beyond it.
     sys.addaudithook(_guard)
+    settings.register_profile("here", deadline=None)
+    settings.load_profile("here")
 
 
 def _guard(event: str, arguments: tuple[object, ...]) -> None:
@@ -34,3 +42,16 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Upstream]:
+    with Upstream() as server:
+        yield server
+
+
+@pytest.fixture
+def upstream(server: Upstream) -> Upstream:
+    """A server that speaks OpenAI's chat completions, and has not been asked anything yet."""
+    server.reset()
+    return server
