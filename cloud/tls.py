@@ -67,8 +67,6 @@ def why_unreachable(details: str, has_tls: bool) -> str:
             "a certificate of this router (cloud.client_cert_file)" if has_tls else "TLS (https:// in cloud.address)"
         )
         return f"hung up; it may want {wants}, or be stopping"
-    if "Cancelling all calls" in details:  # what grpc makes of calls that outlive the grace of a server
-        return "was stopped before it had answered; ask again, it may be back"
     return "cannot be reached; start it, or correct cloud.address"
 
 

@@ -182,7 +182,7 @@ def test_told_to_stop_it_lets_calls_end_for_a_while(ends: bool, settings: Settin
                     *_, last = [event async for event in running]
                     assert isinstance(last, Completion)
                 else:
-                    with pytest.raises(CloudUnavailable, match="was stopped"):
+                    with pytest.raises(CloudUnavailable):
                         await anext(running)
                     upstream.may_go_on.set()
             await asyncio.wait((served.task,), timeout=15)
