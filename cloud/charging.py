@@ -6,17 +6,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from cloud.backends.failure import Failure
+from cloud.backends.failure import may_be_billed
 from cloud.backends.usage import Seen
 from cloud.terms import Gate
-from edgewise.errors import BrokenOff, Cancelled, DeadlineExceeded, EdgewiseError, Internal
+from edgewise.errors import EdgewiseError
 from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
 
 if TYPE_CHECKING:  # brings SQLAlchemy along, which a gateway on a Unix socket does without
     from edgewise.accounts.accounts import Accounts, Hold
-
-# A provider may have worked for these, and nobody says what it asks for that.
-_MAYBE_BILLED = (BrokenOff, Cancelled, DeadlineExceeded, Internal)
 
 
 class Charged:
@@ -44,7 +41,7 @@ class Charged:
                         self._settle(hold, event)
                     yield event
         except EdgewiseError as error:
-            self._accounts.settle(hold, None if has_begun or _may_be_billed(error) else 0.0)
+            self._accounts.settle(hold, None if has_begun or may_be_billed(error) else 0.0)
             raise
         finally:
             self._accounts.settle(hold, None)
@@ -58,7 +55,7 @@ class Charged:
             self._accounts.settle(hold, 0.0 if is_paid(findings) else findings.cost_usd)
             return findings
         except EdgewiseError as error:
-            self._accounts.settle(hold, None if _may_be_billed(error) else 0.0)
+            self._accounts.settle(hold, None if may_be_billed(error) else 0.0)
             raise
         finally:
             self._accounts.settle(hold, None)
@@ -91,7 +88,3 @@ def most_usd(status: SideStatus, prompt: Prompt, options: Options) -> float | No
 def is_paid(end: Completion | Findings) -> bool:
     """Whether it was paid for when it was given first."""
     return end.via in {"cache", "repeated"}
-
-
-def _may_be_billed(error: EdgewiseError) -> bool:
-    return isinstance(error, _MAYBE_BILLED) or (isinstance(error, Failure) and error.billed)

@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
-from grpc_health.v1 import _async as health_aio
-
 from cloud.config import CloudSettings
 from cloud.gateway import CloudGateway
 from cloud.keys import callers_of, check_guarded, open_keys
@@ -17,6 +15,7 @@ from cloud.tls import server_credentials
 from cloud.visits import Visited, Visits
 from edgewise.callers import owner_of
 from edgewise.errors import CloudUnavailable
+from edgewise.health import Health
 from edgewise.place import read_secret
 from edgewise.rpc import Admission, Context, Service, start_server
 from edgewise.stopping import Drain, run_until_stopped
@@ -119,7 +118,7 @@ async def serve(
         metrics_url = exits.enter_context(metrics_page(metrics, metrics_address)) if metrics_address else ""
         visits = Visits(gateway, callers, accounts, metrics)
         # Twice: the gateway refuses what is too much for the model, the server what would only wait for a refusal.
-        admission, health = Admission(2 * settings.max_concurrent, metrics.refused), health_aio.HealthServicer()
+        admission, health = Admission(2 * settings.max_concurrent, metrics.refused), Health()
         metrics.watch_gate(lambda: gateway.figures)
         metrics.watch_running(lambda: admission.running)
         server, bound = await start_server(

@@ -95,7 +95,7 @@ async def serving(
 def services_of(stack: Stack, apps: Apps, callers: Callers, forgetting: Forgetting) -> tuple[Service, Service]:
     """RouterService, and EdgeService passed on to the edge node, so that apps ingest at the same address."""
     who = server.who_calls(apps, callers)
-    relay = guarded(stack.edge.relay(stack.edge_ready), who)
+    relay = guarded(stack.edge.relay(stack.edge_ready), who, callers)
     return server.service(stack.router, who, apps, forgetting), relay
 
 

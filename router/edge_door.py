@@ -7,6 +7,7 @@ owner's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
@@ -15,8 +16,9 @@ from typing import Any
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
+from edgewise.callers import Callers
 from edgewise.errors import EdgewiseError, InvalidInput, NotFound
-from edgewise.rpc import Context, Service
+from edgewise.rpc import Context, Service, caller_of
 from edgewise.types import SideStatus
 from edgewise.v1 import edge_pb2, types_pb2
 from edgewise.wire import every_document, pack, unpack
@@ -24,22 +26,24 @@ from router.reach import Reach, for_apps
 from router.server import Who
 
 Handle = Callable[[Any, Context], Any]
+Known = Callable[[Context], object]
+"""Raises Unauthenticated for a caller who has been revoked since the call was let in."""
 
 
 class EdgeDoor:
     """A servicer before another one, `inner`."""
 
-    def __init__(self, service: Service, who: Who) -> None:
+    def __init__(self, service: Service, who: Who, known: Known) -> None:
         for method in service.descriptor.methods:
             handle = getattr(service.servicer, method.name)
-            setattr(self, method.name, _guarded(method, handle, partial(getattr, service.servicer), who))
+            setattr(self, method.name, _guarded(method, handle, partial(getattr, service.servicer), who, known))
 
 
-def guarded(service: Service, who: Who) -> Service:
-    return Service(service.descriptor, EdgeDoor(service, who))
+def guarded(service: Service, who: Who, callers: Callers) -> Service:
+    return Service(service.descriptor, EdgeDoor(service, who, lambda context: caller_of(context, callers)))
 
 
-def _guarded(method: MethodDescriptor, handle: Handle, of: Callable[[str], Handle], who: Who) -> Handle:
+def _guarded(method: MethodDescriptor, handle: Handle, of: Callable[[str], Handle], who: Who, known: Known) -> Handle:
     async def unary(request: Message, context: Context) -> Message:
         reach = await who(context)
         if reach.is_owner:
@@ -53,7 +57,7 @@ def _guarded(method: MethodDescriptor, handle: Handle, of: Callable[[str], Handl
         reach = await who(context)
         if not reach.is_owner and method.name != _INGEST:
             reach.owner_only(method.name)
-        replies = handle(request, context) if reach.is_owner else _ingest(handle, request, context, reach)
+        replies = handle(request, context) if reach.is_owner else _ingest(handle, request, context, reach, known)
         async with aclosing(replies):
             async for reply in replies:
                 yield reply
@@ -120,13 +124,24 @@ async def _status(
 
 
 async def _ingest(
-    handle: Handle, requests: AsyncIterator[edge_pb2.IngestRequest], context: Context, reach: Reach
+    handle: Handle, requests: AsyncIterator[edge_pb2.IngestRequest], context: Context, reach: Reach, known: Known
 ) -> AsyncGenerator[Message]:
-    """Files before one that goes where it may not are ingested; gRPC would make a cancellation of what is raised."""
+    """Files before one that goes where it may not are ingested; gRPC would make a cancellation of what is raised.
+
+    That is what happens to an app that was revoked, and perhaps forgotten: what is not in yet does not go in any more.
+    """
     faults: list[EdgewiseError] = []
+
+    def check() -> None:
+        try:
+            known(context)
+        except EdgewiseError as error:
+            faults.append(error)
+            raise
 
     async def checked() -> AsyncIterator[edge_pb2.IngestRequest]:
         async for request in requests:
+            check()
             if request.WhichOneof("part") == "file":
                 try:
                     request.file.collection = reach.collection(request.file.collection)
@@ -134,10 +149,16 @@ async def _ingest(
                     faults.append(error)
                     return
             yield request
+        check()
 
-    async with aclosing(handle(checked(), context)) as replies:
-        async for reply in replies:
-            yield reply
+    try:
+        async with aclosing(handle(checked(), context)) as replies:
+            async for reply in replies:
+                yield reply
+    except asyncio.CancelledError:
+        if faults:
+            raise faults[0] from None
+        raise
     if faults:
         raise faults[0]
 

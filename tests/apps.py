@@ -94,7 +94,7 @@ async def world(
 
         def services(callers: Callers) -> tuple[Service, ...]:
             who = server.who_calls(apps, callers)
-            return server.service(router, who, apps, forgetting), guarded(behind.relay(ready), who)
+            return server.service(router, who, apps, forgetting), guarded(behind.relay(ready), who, callers)
 
         remote, address = await start_server(services(callers), "127.0.0.1:0", callers=callers)
         exits.push_async_callback(remote.stop, None)

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from edgewise.errors import CloudUnavailable, EdgewiseError, Overloaded, Unanswered
+from edgewise.errors import (
+    BrokenOff,
+    Cancelled,
+    CloudUnavailable,
+    DeadlineExceeded,
+    EdgewiseError,
+    Internal,
+    Overloaded,
+    Unanswered,
+)
+
+# A provider may have worked for these, and nobody says what it asks for that.
+_MAYBE_BILLED = (BrokenOff, Cancelled, DeadlineExceeded, Internal)
 
 
 class Failure(CloudUnavailable):
@@ -40,3 +52,8 @@ def may_pass(error: EdgewiseError) -> bool:
 def is_elsewhere_better(error: EdgewiseError) -> bool:
     """Whether another upstream may do what this one could not; never where the request itself is at fault."""
     return isinstance(error, Overloaded) or (isinstance(error, Failure) and error.elsewhere)
+
+
+def may_be_billed(error: EdgewiseError) -> bool:
+    """Whether a call that ended so may cost something, which nobody knows; else it was free."""
+    return isinstance(error, _MAYBE_BILLED) or (isinstance(error, Failure) and error.billed)

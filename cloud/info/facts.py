@@ -7,10 +7,11 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 from cloud.backends import Backend
+from cloud.backends.failure import may_be_billed
 from cloud.info import MAX_QUERY_BYTES, check_short, informed, within
 from cloud.info.scales import Scales
 from edge.ingest.cleaning import one_line
-from edgewise.errors import DeadlineExceeded, EdgewiseError
+from edgewise.errors import EdgewiseError
 from edgewise.types import Completion, Findings, Message, Options, Prompt, Query, Sampling, SideStatus, Text
 
 VERSION = "facts-2026-11-25"
@@ -51,7 +52,7 @@ class Facts:
         except EdgewiseError as error:
             reason = error.message
             # What broke off may be billed, and what came too late as well.
-            cost = None if written or isinstance(error, DeadlineExceeded) else 0.0
+            cost = None if written or may_be_billed(error) else 0.0
         now = datetime.now(UTC)
         facts = facts_in(written, query.text.value, is_whole=is_whole)[: self._most]
         source, lifetime = f"model:{model}", self._lifetime

@@ -34,6 +34,8 @@ def check_free(address: str) -> None:
                 taken = probe.connect_ex(address.removeprefix("unix:")) == 0
         else:
             host, _, port = address.rpartition(":")
+            if int(port) > 65535:  # getaddrinfo would take the rest of it
+                raise ValueError(port)
             family, kind, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
             with socket.socket(family, kind) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -6,6 +6,7 @@ EdgewiseError; anything else that it raises is a fault of ours and becomes INTER
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -17,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from grpc_health.v1 import _async as health_aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from edgewise.addresses import cannot_listen, check_free
 from edgewise.admission import Admission as Admission
 from edgewise.callers import Anybody, Caller, Callers
-from edgewise.errors import EdgewiseError, Internal, Overloaded
+from edgewise.errors import EdgewiseError, Internal, InvalidInput, Overloaded
+from edgewise.health import Health
 from edgewise.wire import MAX_MESSAGE_BYTES, message_class, parse, status_metadata
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,10 @@ _SERVER_OPTIONS = (
 _CALLS_AT_ONCE = 64
 # So many more may be there at once to be refused by us, who say when to try again; what is beyond them grpc refuses.
 _BEING_REFUSED = 1024
+# Of those, so many streams and as many single calls may be of health and reflection, to which nobody needs a token: who
+# has none cannot take the places of those who have one.
+_OPEN_AT_ONCE = 256
+_OPEN_REQUEST_S = 10.0
 _SOON_S = 1.0
 # Says that a call which streams in was taken, see `streamed_in`.
 _TAKEN = "edgewise-taken"
@@ -82,18 +87,21 @@ class _Door(_Interceptor):
     def __init__(self, callers: Callers, admission: Admission) -> None:
         self._callers = callers
         self._admission = admission
+        self._open = {is_stream: Admission(_OPEN_AT_ONCE) for is_stream in (False, True)}
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any]:
-        if not handler_call_details.method.startswith(_OPEN):
-            try:
-                self._callers.identify(_authorization(handler_call_details.invocation_metadata))
-                self._admission.check()
-            except EdgewiseError as error:
-                return _refusal(error)
+        if handler_call_details.method.startswith(_OPEN):
+            handler = await continuation(handler_call_details)
+            return handler and _counted(handler, self._open[handler.response_streaming])
+        try:
+            self._callers.identify(_authorization(handler_call_details.invocation_metadata))
+            self._admission.check()
+        except EdgewiseError as error:
+            return _refusal(error)
         return await continuation(handler_call_details)
 
 
@@ -115,13 +123,46 @@ def _refusal(error: EdgewiseError) -> grpc.RpcMethodHandler[Any, Any]:
     return grpc.stream_stream_rpc_method_handler(refuse)
 
 
+def _counted(handler: Any, admission: Admission) -> grpc.RpcMethodHandler[Any, Any]:
+    """The same handler within `admission`, in which it is from the first on: also while its request does not come."""
+
+    async def counted(requests: AsyncIterator[Any], context: Context) -> None:
+        try:
+            with admission:
+                await _answered(handler, requests, context)
+        except Exception as error:  # noqa: BLE001 - the process boundary
+            await _abort(context, error)
+
+    return grpc.stream_stream_rpc_method_handler(
+        counted,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+async def _answered(handler: Any, requests: AsyncIterator[Any], context: Context) -> None:
+    if handler.request_streaming:
+        async for reply in handler.stream_stream(requests, context):
+            await context.write(reply)
+        return
+    try:
+        async with asyncio.timeout(_OPEN_REQUEST_S):
+            request = await anext(aiter(requests))
+    except (StopAsyncIteration, TimeoutError):
+        raise InvalidInput("the call came without a request; send one") from None
+    if handler.response_streaming:
+        await handler.unary_stream(request, context)
+    else:
+        await context.write(await handler.unary_unary(request, context))
+
+
 async def start_server(
     services: Sequence[Service],
     address: str,
     *,
     callers: Callers = Anybody(),
     admission: Admission | None = None,
-    health_servicer: health_aio.HealthServicer | None = None,
+    health_servicer: Health | None = None,
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, str]:
     """A started server, and the address it really has (port 0 picks a free one).
@@ -136,11 +177,11 @@ async def start_server(
     )
     server.add_generic_rpc_handlers(tuple(_handlers(service, admission) for service in services))
     names = [service.descriptor.full_name for service in services]
-    health_servicer = health_servicer or health_aio.HealthServicer()
+    health_servicer = health_servicer or Health()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     reflection.enable_server_reflection((*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     for name in ("", *names):
-        await health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+        health_servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     check_free(address)
     try:
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import grpc
-from grpc_health.v1 import _async as health_aio
 
 from edgewise.admission import Admission
 from edgewise.errors import EdgewiseError
+from edgewise.health import Health
 
 
 class Drain:
@@ -22,14 +22,14 @@ class Drain:
     The server goes on listening meanwhile, so that a load balancer sees why and a caller hears when to come again.
     """
 
-    def __init__(self, admission: Admission, health: health_aio.HealthServicer, refusal: EdgewiseError) -> None:
+    def __init__(self, admission: Admission, health: Health, refusal: EdgewiseError) -> None:
         self._admission = admission
         self._health = health
         self._refusal = refusal
 
     async def run(self, grace_s: float) -> None:
         """Until no call runs, or `grace_s` is over."""
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
         self._admission.close(self._refusal)
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):

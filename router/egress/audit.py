@@ -253,7 +253,11 @@ class _Chain:
         seq, digest = (last.seq, last.hash) if last else (0, NOTHING_BEFORE)
         if files and files[-1] == self._path and (first := _first_line(self._path)):
             self._first = row_of(first).seq
-        known = (self._seq, self._hash) if self._seq else read_head(self._data_dir) or (0, NOTHING_BEFORE)
+        known = (self._seq, self._hash) if self._seq else read_head(self._data_dir)
+        if known is None:
+            if last is not None:
+                raise ValueError(f"{HEAD} is missing or damaged, and nobody knows which row was the last one")
+            known = (0, NOTHING_BEFORE)
         if known[0] > seq:
             raise ValueError(f"its last rows are missing: it ends with row {seq}, and row {known[0]} was written")
         if known[0] == seq and known[1] != digest:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from edgewise.errors import InvalidInput
 from edgewise.types import Value
-from router.egress.rows import NOTHING_BEFORE, Row, read_head, row_of, segments
+from router.egress.rows import HEAD, NOTHING_BEFORE, Row, read_head, row_of, segments
 
 _MOST_PROBLEMS = 20
 
@@ -92,7 +92,8 @@ def verified(data_dir: Path, *, noted: tuple[int, str] | None = None) -> Verifie
 
     A log may be written meanwhile.
     """
-    heads = [head for head in (read_head(data_dir), noted) if head is not None]  # before the rows, which may grow
+    head = read_head(data_dir)  # before the rows, which may grow
+    heads = [each for each in (head, noted) if each is not None]
     wanted = {seq for seq, _ in heads}
     walk, torn, found = _Walk(), 0, {0: NOTHING_BEFORE}
     for line, where in _lines(data_dir):
@@ -109,6 +110,8 @@ def verified(data_dir: Path, *, noted: tuple[int, str] | None = None) -> Verifie
         walk.step(row, where)
         if row.seq in wanted:
             found[row.seq] = row.hash
+    if walk.rows and head is None:
+        walk.problems.append(f"{HEAD} is not there, or is no head: nobody knows how many rows are missing at the end")
     for seq, digest in heads:
         if seq > walk.seq:
             walk.problems.append(f"it ends with row {walk.seq}, but row {seq} was written: the last rows are missing")
@@ -131,7 +134,7 @@ def verified(data_dir: Path, *, noted: tuple[int, str] | None = None) -> Verifie
 def parse_head(text: str) -> tuple[int, str]:
     """`NUMBER:HASH`, as `status` prints a head."""
     number, _, digest = text.partition(":")
-    if not number.isdigit() or len(digest) != len(NOTHING_BEFORE):
+    if not (number.isascii() and number.isdecimal() and len(number) < 20) or len(digest) != len(NOTHING_BEFORE):
         raise InvalidInput(f"`{text[:90]}` is no head; write NUMBER:HASH, as `edgewise status` prints it")
     return int(number), digest
 

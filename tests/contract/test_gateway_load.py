@@ -7,10 +7,11 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -25,6 +26,7 @@ from tests.gateways import OPTIONS, PROMPT, answer, new_key, serving, standing
 from tests.upstream import Upstream
 
 Settings = Callable[..., CloudSettings]
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 @pytest.fixture
@@ -53,6 +55,33 @@ def test_a_thousand_at_once_hear_when_to_come_again(settings: Settings, upstream
             assert kinds["Completion"] == len(upstream.requests) >= 4
             assert all(refusal.retry_after_s for refusal in refused)
             await answer(client)
+
+    run(main)
+
+
+@pytest.mark.parametrize("method", ["Watch", "Check"])
+def test_who_has_no_key_cannot_take_the_places_of_who_has(method: str, settings: Settings, tmp_path: Path) -> None:
+    """Health and reflection are open to anybody, who may open many calls and leave them so."""
+
+    async def silence() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async def main() -> None:
+        token = await new_key(tmp_path, Account(name="zoe"))
+        async with serving(settings(max_concurrent=4), tmp_path) as served, AsyncExitStack() as exits:
+            for _ in range(12):  # a server takes no more than 100 streams of one connection
+                apart = ("grpc.use_local_subchannel_pool", 1)
+                channel = await exits.enter_async_context(grpc.aio.insecure_channel(served.address, options=[apart]))
+                start = channel.stream_stream(f"/grpc.health.v1.Health/{method}", None, None)
+                calls = [start(iter([b""]) if method == "Watch" else silence()) for _ in range(100)]
+                if method == "Watch":  # either the state, or the end of what was refused
+                    await asyncio.gather(*(call.read() for call in calls), return_exceptions=True)
+                for call in calls:
+                    exits.callback(call.cancel)
+            await asyncio.sleep(1.0 if method == "Check" else 0.0)
+            async with served.client(token) as zoe:
+                await answer(zoe)
 
     run(main)
 
@@ -136,8 +165,14 @@ def test_told_to_stop_it_lets_calls_end_for_a_while(ends: bool, settings: Settin
             await other.status()
             async with aclosing(zoe.generate(PROMPT, OPTIONS)) as running:
                 await anext(running)
+                health = health_pb2_grpc.HealthStub(channel)
+                gone, watching = [health.Watch(health_pb2.HealthCheckRequest()) for _ in range(2)]
+                assert (await gone.read()).status == (await watching.read()).status == SERVING
+                gone.cancel()
+                await asyncio.sleep(0.2)
                 served.task.cancel()
-                await until_not_serving(health_pb2_grpc.HealthStub(channel))
+                await until_not_serving(health)
+                assert (await asyncio.wait_for(watching.read(), 10)).status == NOT_SERVING
                 with pytest.raises(CloudUnavailable, match="being stopped") as caught:
                     await other.status()
                 assert caught.value.retry_after_s == 1
@@ -163,7 +198,7 @@ def test_told_to_stop_it_lets_calls_end_for_a_while(ends: bool, settings: Settin
 async def until_not_serving(health: health_pb2_grpc.HealthStub) -> None:
     for _ in range(200):
         reply = await health.Check(health_pb2.HealthCheckRequest())
-        if reply.status == health_pb2.HealthCheckResponse.NOT_SERVING:
+        if reply.status == NOT_SERVING:
             return
         await asyncio.sleep(0.05)
     pytest.fail("not within 10 seconds")

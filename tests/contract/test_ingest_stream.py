@@ -17,10 +17,12 @@ from edge.node import EdgeNode
 from edge.server import service
 from edgewise.callers import owner_of
 from edgewise.client import Client
-from edgewise.errors import EdgeUnavailable, InvalidInput, NotReady
-from edgewise.rpc import open_channel, start_server
-from edgewise.types import Ingested, Upload
+from edgewise.errors import EdgeUnavailable, InvalidInput, NotReady, Unauthenticated
+from edgewise.rpc import open_channel, start_server, streamed_in
+from edgewise.types import Ingested, Unwanted, Upload
 from edgewise.v1 import edge_pb2, edge_pb2_grpc
+from edgewise.wire import error_of
+from tests.apps import World, tried
 from tests.edges import TOKEN
 
 ROUNDS = 3  # what was lost among what is being sent was lost now and then
@@ -245,3 +247,26 @@ def test_documents_are_listed_in_pages_and_none_is_lost_between_them(
                 assert "next_page_token" in str(refused.value.details())
 
     asyncio.run(main())
+
+
+def test_nothing_goes_in_any_more_from_an_app_that_was_forgotten_while_it_ingested(tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        goes_on = asyncio.Event()
+
+        async def pieces() -> AsyncIterator[edge_pb2.IngestRequest]:
+            yield edge_pb2.IngestRequest(file=edge_pb2.IngestFile(source="c.md", collection="app-camera"))
+            yield edge_pb2.IngestRequest(data=b"The doors open at nine.")
+            await goes_on.wait()
+
+        async with world.client() as owner, open_channel(world.address) as channel:
+            metadata = (("authorization", f"Bearer {world.token('camera')}"),)
+            call = streamed_in(edge_pb2_grpc.EdgeServiceStub(channel).Ingest, pieces(), metadata=metadata)
+            await call.initial_metadata()
+            await owner.forget(Unwanted(app="camera"))
+            goes_on.set()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await call.read()
+            assert isinstance(error_of(caught.value), Unauthenticated)
+            assert await owner.documents() == ()
+
+    tried(tmp_path, work)

@@ -172,6 +172,7 @@ def test_a_long_query_goes_no_further_than_the_corpora(fetch: Fetch, server: Sea
         ("429", "is overloaded", set(), SEARCH),
         ("500", "failed (500)", set(), SEARCH),
         ("hang", "nothing came within 1 s", set(), None),
+        ("not-json", "is not a whole answer", set(), None),
         ("disconnect", "in the middle of an answer", {"The first.", "The second."}, None),
         ("hang-midway", "nothing came within 1 s", {"The first.", "The second."}, None),
     ],

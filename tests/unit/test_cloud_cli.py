@@ -137,8 +137,9 @@ def test_what_cannot_be_done_is_said(
 
 
 def test_metrics_are_for_this_machine(environment: dict[str, str]) -> None:
-    with pytest.raises(NotReady, match="loopback"), metrics_page(Metrics(), "0.0.0.0:0"):
-        pass
+    for address, why in (("0.0.0.0:0", "loopback"), ("127.0.0.1:99999", "HOST:PORT")):
+        with pytest.raises(NotReady, match=why), metrics_page(Metrics(), address):
+            pass
     process = start(environment, *SERVE, "127.0.0.1:0", "--metrics-address", "127.0.0.1:0", "--until-stdin-closes")
     page = ready_line(process).split(" metrics=")[1].strip()
     with urllib.request.urlopen(page) as answer:

@@ -216,7 +216,23 @@ def another_chain(directory: Path) -> None:
     (directory / "kept").rename(directory / HEAD)
 
 
-@pytest.mark.parametrize("damage", [changed_last, cut_short, cut_within, emptied, deleted, garbage, another_chain])
+def cut_with_its_head(directory: Path) -> None:
+    cut_short(directory)
+    (directory / HEAD).unlink()
+
+
+def cut_with_a_damaged_head(directory: Path) -> None:
+    cut_short(directory)
+    (directory / HEAD).write_text("2")
+
+
+DAMAGES = (
+    changed_last, cut_short, cut_within, emptied, deleted, garbage, another_chain, cut_with_its_head,
+    cut_with_a_damaged_head,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_log_that_does_not_end_as_it_was_left_is_not_continued(tmp_path: Path, damage: Damage) -> None:
     write(tmp_path, 4)
     damage(tmp_path)
@@ -341,6 +357,7 @@ def test_the_command_line_says_whether_it_is_intact(tmp_path: Path) -> None:
 
 
 def test_the_command_line_says_what_is_no_head(tmp_path: Path) -> None:
-    assert isinstance(told("verify", "--head", "7", "--data-dir", str(tmp_path)).exception, InvalidInput)
+    for head in ("7", "\N{SUPERSCRIPT TWO}:" + "0" * 64, "1" * 5000 + ":" + "0" * 64):
+        assert isinstance(told("verify", "--head", head, "--data-dir", str(tmp_path)).exception, InvalidInput)
     put(tmp_path, b"garbage\n")
     assert isinstance(told("show", "--data-dir", str(tmp_path)).exception, NotReady)
