@@ -52,14 +52,21 @@ def test_a_name_is_given_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("http",), ("owner",), ("a b",), ("../x",), ("x", "--collection", "cloud-info"), ("x", "--rpm", "0"),
-        ("x", "--collection", " "), ("x", "--collection", "cloud-info-camera"), ("x", "--budget", "-1"),
+        ("http",), ("owner",), ("a b",), ("../x",), ("x", "--collection", "cloud-info"),
+        ("x", "--collection", " "), ("x", "--collection", "cloud-info-camera"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_an_app_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     with pytest.raises(InvalidInput):
         said(tmp_path, "apps", "add", *arguments)
     assert not (tmp_path / "apps.db").exists()
+
+
+def test_a_limit_that_is_none_is_refused_by_the_name_of_its_option(tmp_path: Path) -> None:
+    for option, value in (("--rpm", "0"), ("--per-day", "0"), ("--budget", "-1"), ("--budget", "nan")):
+        done = CliRunner().invoke(app, ["apps", "add", "x", option, value, "--data-dir", str(tmp_path)])
+        assert (done.exit_code, option in done.output) == (2, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_much_is_not_forgotten_without_a_yes(tmp_path: Path) -> None:
