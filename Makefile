@@ -20,7 +20,7 @@ demo: setup ## Ask a small set of questions in every mode and print the measured
 	@$(BIN)/edgewise demo
 
 test: setup ## Run the tests.
-	$(BIN)/pytest -m "not system"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not system"
 
 fuzz: setup ## Send many more wrong requests and files than `make test` does, and other ones each time: minutes.
 	EDGEWISE_FUZZ=$(or $(TIMES),10) $(BIN)/pytest tests/fuzz --timeout 3600

@@ -22,6 +22,7 @@ from edgewise.errors import (
     NotFound,
     NotReady,
     Overloaded,
+    Unanswered,
     Unauthenticated,
 )
 from edgewise.place import read_secret
@@ -30,7 +31,9 @@ from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, 
 from edgewise.v1 import cloud_pb2, cloud_pb2_grpc, types_pb2
 from edgewise.wire import error_of, pack, unpack, unpack_chunk
 
-_KEPT = (CloudUnavailable, Overloaded, InvalidInput, NotFound, DeadlineExceeded, Cancelled)
+_KEPT = (CloudUnavailable, Overloaded, InvalidInput, NotFound, DeadlineExceeded)
+# How gRPC's own UNAVAILABLE begins where no connection was made, so that nothing can have arrived.
+_NEVER_SENT = ("failed to connect", "errors resolving", "DNS resolution failed")
 _NO_CLOUD = "no cloud is configured; set cloud.address or cloud.backend, or start with --embedded-cloud"
 
 
@@ -93,7 +96,7 @@ class CloudClient:
         finally:
             call.cancel()
         if not finished:
-            raise CloudUnavailable(f"{self._where} broke off an answer; see its log")
+            raise Unanswered(f"{self._where} broke off an answer; see its log")
 
     async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
         request = cloud_pb2.FetchInfoRequest(query=pack(query.value, types_pb2.Query), idempotency_key=uuid4().hex)
@@ -127,6 +130,10 @@ class CloudClient:
 
     def _error(self, error: grpc.aio.AioRpcError) -> EdgewiseError:
         match error_of(error):
+            case EdgeUnavailable() as ours if not ours.message.startswith(_NEVER_SENT):
+                return Unanswered(f"the connection to {self._where} broke; ask again")
+            case Cancelled():  # by the gateway: who cancels here hears of it as asyncio.CancelledError
+                return Unanswered(f"{self._where} gave the answer up; ask again")
             case EdgeUnavailable():  # gRPC's own UNAVAILABLE: a gateway says CloudUnavailable
                 return CloudUnavailable(f"{self._where} {why_unreachable(error.details() or '', self._has_tls)}")
             case Unauthenticated():

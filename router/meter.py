@@ -17,7 +17,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from edgewise.errors import Cancelled, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
+from edgewise.errors import LEAVES, Cancelled, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.ports import Edge, Side
 from edgewise.types import (
     Author,
@@ -45,6 +45,7 @@ from router.egress.audit import NotAudited
 Clock = Callable[[], float]
 PlainSide = Side[Prompt, Query]
 Kind = Literal["generate", "retrieve", "score", "read", "embed"]
+_AT_WORK = {name for name, error in LEAVES.items() if error.may_be_at_work}
 
 
 class SideCall(Value):
@@ -79,6 +80,11 @@ class SideCall(Value):
     error: str = ""
     reason: str = ""
 
+    @property
+    def was_refused(self) -> bool:
+        """Whether it failed before anybody worked on it. Who is given up before a first token may be working."""
+        return bool(self.error) and self.first_s is None and self.reason not in _AT_WORK
+
 
 class Ledger:
     """The side calls of one question, and their sums."""
@@ -109,9 +115,9 @@ class Ledger:
         """What the cloud calls cost, plus the edge's time where it has a rate; None once a cloud call's is unknown.
 
         No cloud call costs nothing: that is a fact, not an unknown. The cost of a call that failed before its end is
-        unknown, unless it never started generating.
+        unknown, unless the cloud refused it or never had it.
         """
-        cloud = [call.cost_usd for call in self.of("cloud") if not call.error or call.first_s is not None]
+        cloud = [call.cost_usd for call in self.of("cloud") if not call.was_refused]
         if any(cost is None for cost in cloud):
             return None
         return sum(cost or 0.0 for cost in cloud) + sum(call.cost_usd or 0.0 for call in self.of("edge"))

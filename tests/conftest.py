@@ -1,7 +1,9 @@
-"""For every test: no network but this machine's own."""
+"""For every test: no network but this machine's own, and no example that has to be quick."""
 
 import ipaddress
 import sys
+
+from hypothesis import settings
 
 
 class NetworkUsed(RuntimeError):
@@ -11,6 +13,8 @@ class NetworkUsed(RuntimeError):
 def pytest_configure() -> None:
     # Sees every Python socket, asyncio's and those of libraries too. gRPC's own sockets are beyond it.
     sys.addaudithook(_guard)
+    settings.register_profile("here", deadline=None)
+    settings.load_profile("here")
 
 
 def _guard(event: str, arguments: tuple[object, ...]) -> None:

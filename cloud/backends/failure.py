@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from edgewise.errors import CloudUnavailable, EdgewiseError, Overloaded
+from edgewise.errors import CloudUnavailable, EdgewiseError, Overloaded, Unanswered
 
 
 class Failure(CloudUnavailable):
-    """A CloudUnavailable, and nothing else to who asked: on the wire it has that name.
+    """A CloudUnavailable to who asked: on the wire it has that name, or the one of Unanswered if it may be billed.
 
     `again`: it may pass, so that another try at the same upstream may help. `elsewhere`: it is this upstream's and not
     the request's, so that another upstream may be asked, and this one has failed. `billed`: it may have worked, and
@@ -29,7 +29,7 @@ class Failure(CloudUnavailable):
 
     @property
     def reason(self) -> str:
-        return CloudUnavailable.__name__
+        return (Unanswered if self.billed else CloudUnavailable).__name__
 
 
 def may_pass(error: EdgewiseError) -> bool:

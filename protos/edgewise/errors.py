@@ -16,6 +16,7 @@ EdgewiseError
 |- Cancelled             CANCELLED
 |- EdgeUnavailable       UNAVAILABLE          the edge node is down or crashed
 |- CloudUnavailable      UNAVAILABLE          the cloud cannot be used now, or at all; transient ones may pass
+|  |- Unanswered                                ... though it had the request: it may have worked, and bill for it
 |- BrokenOff             UNAVAILABLE          an answer broke off after its first token: nobody takes over
 |- Internal              INTERNAL             a fault of ours
 """
@@ -26,10 +27,14 @@ from typing import ClassVar
 
 
 class EdgewiseError(Exception):
-    """`code` is the name of its gRPC status, `http` its HTTP status."""
+    """`code` is the name of its gRPC status, `http` its HTTP status.
+
+    With `may_be_at_work`, somebody may be working on the request, or have, and bill for it.
+    """
 
     code: ClassVar[str] = "INTERNAL"
     http: ClassVar[int] = 500
+    may_be_at_work: ClassVar[bool] = False
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -98,11 +103,13 @@ class Overloaded(EdgewiseError):
 class DeadlineExceeded(EdgewiseError):
     code = "DEADLINE_EXCEEDED"
     http = 504
+    may_be_at_work = True
 
 
 class Cancelled(EdgewiseError):
     code = "CANCELLED"
     http = 499
+    may_be_at_work = True
 
 
 class EdgeUnavailable(EdgewiseError):
@@ -113,6 +120,12 @@ class EdgeUnavailable(EdgewiseError):
 class CloudUnavailable(EdgewiseError):
     code = "UNAVAILABLE"
     http = 502
+
+
+class Unanswered(CloudUnavailable):
+    """The request arrived, or may have, and no whole answer came back. What that cost, nobody here knows."""
+
+    may_be_at_work = True
 
 
 class BrokenOff(EdgewiseError):
@@ -129,6 +142,7 @@ LEAVES: dict[str, type[EdgewiseError]] = {
     leaf.__name__: leaf
     for leaf in (
         InvalidInput, TooLarge, ContextOverflow, NotFound, Conflict, Unauthenticated, Forbidden, Withheld, NotReady,
-        OverBudget, Overloaded, DeadlineExceeded, Cancelled, EdgeUnavailable, CloudUnavailable, BrokenOff, Internal,
+        OverBudget, Overloaded, DeadlineExceeded, Cancelled, EdgeUnavailable, CloudUnavailable, Unanswered, BrokenOff,
+        Internal,
     )
 }  # fmt: skip

@@ -16,6 +16,7 @@ from router.cli.documents import ingest
 from router.cli.experiment import experiment
 from router.cli.explaining import explain
 from router.cli.forget import forget
+from router.cli.leaktest import leaktest
 from router.cli.measuring import compare, demo, report
 from router.cli.records import grade, log
 from router.cli.replay import replay
@@ -45,6 +46,7 @@ for command in (
     log,
     grade,
     forget,
+    leaktest,
 ):
     app.command()(command)
 app.add_typer(apps, name="apps")

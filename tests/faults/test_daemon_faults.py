@@ -11,16 +11,14 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edge import models
 from edgewise.client import Answer
-from edgewise.errors import EdgeUnavailable, Withheld
-from edgewise.types import Document, Privacy, Question, Record, Sampling, SideStatus, Token
+from edgewise.errors import EdgeUnavailable
+from edgewise.types import Document, Question, Record, Sampling, SideStatus, Token
 from tests.stack import ADDRESSES, EDGEWISE, Daemon, children, edgewise, environment, runs, up, wait_until
-from tests.upstream import Upstream
 
 PARIS = "What is the capital of France?"
 STORY = Question(text="Tell me a long story.", mode="edge_only", sampling=Sampling(max_tokens=1500))
@@ -106,38 +104,6 @@ def test_a_crash_shows_in_the_status_and_what_is_asked_meanwhile_waits(daemon: D
     assert f"0 documents, 0 passages; ended {before + 1} times, last: killed by SIGSEGV" in shown.stdout
 
 
-def test_a_private_question_never_goes_to_the_cloud_instead(tmp_path: Path) -> None:
-    crashes = {"auto": signal.SIGSEGV, "post_arbitration": signal.SIGKILL}
-    with Upstream() as upstream:
-        settings = {
-            **ALWAYS_ASK,
-            "EDGEWISE_CLOUD__BACKEND": "openai_compatible",
-            "EDGEWISE_CLOUD__BASE_URL": upstream.url,
-            "EDGEWISE_CLOUD__MODEL": "ok",
-        }
-        with up(tmp_path / "data", settings=settings) as daemon:
-
-            async def main() -> None:
-                async with daemon.client() as client:
-                    for mode, sign in crashes.items():
-                        private = STORY.model_copy(update={"mode": mode, "privacy": Privacy.PRIVATE})
-                        events = client.ask(private)
-                        try:
-                            while not isinstance(await anext(events), Token):
-                                pass
-                            os.kill(daemon.edge_pid, sign)
-                            with pytest.raises(Withheld):
-                                async for _ in events:
-                                    pass
-                        finally:
-                            await events.aclose()
-                        down = private.model_copy(update={"sampling": Sampling(max_tokens=4)})
-                        assert (await client.answer(down)).done.author == "edge", "it waits for the restart"
-
-            asyncio.run(main())
-            assert upstream.requests == []
-
-
 def test_who_leaves_frees_the_edge(daemon: Daemon) -> None:
     async def main() -> None:
         async with daemon.client() as client:
@@ -202,35 +168,6 @@ def test_a_cloud_that_cannot_be_reached(tmp_path: Path) -> None:
         done = edgewise("ask", PARIS, "--mode", "cloud_only", data_dir=daemon.data_dir)
         assert done.returncode == 0
         assert "degraded: " in done.stderr
-
-
-class Changeable(Upstream):
-    """An upstream that misbehaves as it is told from outside, whatever model is asked for."""
-
-    behaves = "ok"
-
-    def behaviour(self, _: dict[str, Any]) -> str:
-        return self.behaves
-
-
-def test_a_provider_that_fails(tmp_path: Path) -> None:
-    with Changeable() as upstream:
-        settings = {
-            **ALWAYS_ASK,
-            "EDGEWISE_CLOUD__BACKEND": "openai_compatible",
-            "EDGEWISE_CLOUD__BASE_URL": upstream.url,
-            "EDGEWISE_CLOUD__MODEL": "any",
-            "EDGEWISE_CLOUD__API_KEY": "sk-test-0123456789",
-            "EDGEWISE_CLOUD__RETRY_BUDGET_S": "0",
-        }
-        with up(tmp_path / "data", settings=settings) as daemon:
-            answer = answer_of(daemon, Question(text="Who wrote Hamlet?", mode="cloud_only"))
-            assert (answer.text, answer.done.author) == ("Hamlet was written by Shakespeare.", "cloud")
-            assert (answer.done.cost_usd, answer.done.degraded) == (None, False), "its price is unknown"
-            for behaviour, words in (("401", "key"), ("429", "429"), ("500", "500"), ("html", ""), ("other-json", "")):
-                upstream.behaves = behaviour
-                degraded_answers(daemon, words, ("cloud_only", "post_arbitration"))
-            assert "sk-test" not in daemon.log.read_text() + newest(daemon).model_dump_json()
 
 
 # --- Ctrl-C -----------------------------------------------------------------------------------------------------------

@@ -245,8 +245,8 @@ def ledger_of(*calls: SideCall) -> Ledger:
         ((call(cost_usd=0.5), call(cost_usd=0.25)), 0.75),
         ((call(cost_usd=0.5), call(cost_usd=None)), None),
         ((call(cost_usd=None, error="UNAVAILABLE", first_s=None),), 0.0),  # it never started
+        ((call(cost_usd=None, error="UNAVAILABLE", reason="Unanswered", first_s=None),), None),
         ((call(cost_usd=None, error="UNAVAILABLE"),), None),  # it broke off: somebody may be billed
-        ((call(cost_usd=None, error="CANCELLED"),), None),
         ((call(side="edge", cost_usd=None),), 0.0),  # no rate was given for the edge
         ((call(side="edge", cost_usd=0.1), call(cost_usd=0.5)), 0.6),
     ],
