@@ -80,6 +80,6 @@ def test_much_is_not_forgotten_without_a_yes(tmp_path: Path) -> None:
 
 
 def test_what_is_gone_is_told_in_numbers() -> None:
-    assert in_words(Forgotten()) == "nothing of it is here any more"
+    assert in_words(Forgotten()) == "nothing of it is here"
     assert in_words(Forgotten(records=1, cloud_info=2)) == "forgotten: 1 record, 2 pieces of cloud information"
     assert in_words(Forgotten(documents=1, redacted=1)) == "forgotten: 1 document, what 1 other record repeated"
