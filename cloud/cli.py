@@ -97,7 +97,7 @@ def serve(
             settings.load(CloudSettings, flags),
             data_dir or settings.data_dir(),
             address,
-            on_ready=lambda bound, page: typer.echo(f"ready grpc={bound}" + (f" metrics={page}" if page else "")),
+            on_ready=lambda bound, page: exits.ready(grpc=bound, metrics=page),
             metrics_address=metrics_address,
             until_stdin_closes=until_stdin_closes,
         )

@@ -40,7 +40,7 @@ def serve(
             settings.load(EdgeSettings, {"token_file": token_file}),
             data_dir or settings.data_dir(),
             address,
-            on_ready=lambda bound: typer.echo(f"ready grpc={bound}"),
+            on_ready=lambda bound: exits.ready(grpc=bound),
             until_stdin_closes=until_stdin_closes,
         )
     )

@@ -2,8 +2,12 @@
 
 import ipaddress
 import sys
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from tests.upstream import Upstream
 
 
 class NetworkUsed(RuntimeError):
@@ -38,3 +42,16 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Upstream]:
+    with Upstream() as server:
+        yield server
+
+
+@pytest.fixture
+def upstream(server: Upstream) -> Upstream:
+    """A server that speaks OpenAI's chat completions, and has not been asked anything yet."""
+    server.reset()
+    return server

@@ -1,9 +1,10 @@
-"""How a command ends: 0 ok, 1 failure, 2 usage, 130 interrupt. The same for the program and for its parts."""
+"""How a command ends: 0 ok, 1 failure, 2 usage, 130 interrupt; and how a server says that it has begun."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -20,6 +21,13 @@ def run(work: Coroutine[object, object, T]) -> T:
         return asyncio.run(work)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def ready(**places: str) -> None:
+    """Prints `ready NAME=PLACE ...`, without empty places. What is loaded by now stays: it is no garbage."""
+    gc.collect()
+    gc.freeze()
+    print("ready", *(f"{name}={place}" for name, place in places.items() if place), flush=True)  # noqa: T201 - for whoever started us
 
 
 def main(command_line: Callable[[], object]) -> None:

@@ -68,7 +68,7 @@ def up(
                 print(f"records: {stack.records.in_words}", file=sys.stderr)
                 if no_auth:
                     print("warning: no token is asked; every program here may ask", file=sys.stderr)
-                print(f"ready grpc={daemon.grpc} http={daemon.http}", flush=True)
+                exits.ready(grpc=daemon.grpc, http=daemon.http)
                 await asyncio.Event().wait()
 
     exits.run(work())

@@ -12,6 +12,7 @@ import typer
 
 from edgewise import exits
 from router.cli.local import AsJson
+from router.cli.measuring import bar_on
 
 if TYPE_CHECKING:
     from router.leaktest.plan import Plan
@@ -121,22 +122,7 @@ def _place(data_dir: Path | None) -> Iterator[Path]:
 @contextmanager
 def _progress(total: int) -> Iterator[OnProgress]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with bar_on(Console(stderr=True)) as bar:
         task = bar.add_task("starting the models", total=total)
         yield lambda done, what: bar.update(task, completed=done, description=what)

@@ -19,6 +19,7 @@ from router.cli.local import data_directory
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from edgewise.types import Ingested
     from router.compare.runner import OnProgress
@@ -218,9 +219,8 @@ async def _ingest(stack: Stack, docs: Sequence[Path]) -> None:
         raise InvalidInput("{} {}".format(*failed[0]))
 
 
-@contextmanager
-def progress_bar(console: Console, doing: str) -> Iterator[OnProgress]:
-    """How far a run is, and what it answered last."""
+def bar_on(console: Console) -> Progress:
+    """How much of how many is done, since when, until when, and what is being done."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -237,7 +237,13 @@ def progress_bar(console: Console, doing: str) -> Iterator[OnProgress]:
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=console) as bar:
+    return Progress(*columns, console=console)
+
+
+@contextmanager
+def progress_bar(console: Console, doing: str) -> Iterator[OnProgress]:
+    """How far a run is, and what it answered last."""
+    with bar_on(console) as bar:
         task = bar.add_task(doing, total=None, visible=False)
 
         def update(progress: RunProgress) -> None:

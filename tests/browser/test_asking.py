@@ -177,6 +177,7 @@ def test_a_failure_says_what_to_do_and_the_page_goes_on(tmp_path: Path) -> None:
         assert "edge_only" in await window.text(".answer .failure")
         assert window.place.cloud.saw_nothing
         window.place.edge.answers = [Say("The ferry sails", after=1, error=EdgeUnavailable("the edge node is gone"))]
+        await window.page.locator("[name=privacy]").select_option("PUBLIC")
         await window.ask(ASKED, "edge_only")
         await window.is_in_state("failed")
         assert await window.text(".answer .failure") == "EdgeUnavailable the edge node is gone"

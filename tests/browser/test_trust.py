@@ -10,6 +10,7 @@ import pytest
 
 from edgewise.types import Question
 from router.config import RouterSettings
+from router.defanging import defanged
 from tests.browser.window import Window, chromium, shown, window
 from tests.routers import TOKEN, a_cloud, an_edge, question
 from tests.sides import FakeEdge, Say, passage
@@ -32,10 +33,10 @@ def test_markup_in_questions_answers_passages_and_names_is_text(tmp_path: Path) 
         await window.page.locator("#records summary").click()
         await window.page.locator("#records .waterfall").wait_for()
         [record] = await window.place.records()
-        assert await window.text(".answer .draft p") == record.answer == EVIL
+        assert await window.text(".answer .draft p") == record.answer == defanged(EVIL)
         assert await window.text("#answers .question") == EVIL
         assert await window.text("#records .asked") == EVIL
-        assert await window.text("#records .draft p") == EVIL
+        assert await window.text("#records .draft p") == defanged(EVIL)
         assert await window.page.title() == "Edgewise"
         for made in ("img", "iframe", "main script", "main style", "main a"):
             assert await window.page.locator(made).count() == 0, made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Literal
@@ -53,18 +53,6 @@ BASIS = {
     "llama": CostBasis.NOTIONAL,
     "replay": CostBasis.SIMULATED,
 }
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Upstream]:
-    with Upstream() as server:
-        yield server
-
-
-@pytest.fixture
-def upstream(server: Upstream) -> Upstream:
-    server.reset()
-    return server
 
 
 Settings = Callable[..., CloudSettings]

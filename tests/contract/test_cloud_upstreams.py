@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -28,18 +28,6 @@ from tests.upstream import PROMPT_TOKENS, WORDS, Upstream
 PROMPT = Released(asking("Who wrote Hamlet?"))
 OPTIONS = Options(sampling=Sampling(max_tokens=8))
 ANSWER = "".join(WORDS)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Upstream]:
-    with Upstream() as server:
-        yield server
-
-
-@pytest.fixture
-def upstream(server: Upstream) -> Upstream:
-    server.reset()
-    return server
 
 
 def settings(upstream: Upstream, model: str = "ok", **changes: object) -> CloudSettings:

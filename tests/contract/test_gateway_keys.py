@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -29,18 +29,6 @@ Settings = Callable[..., CloudSettings]
 COST = (21 * 1.0 + 6 * 10.0) / 1e6
 """Of an answer of the upstream."""
 MOST = (len("Who wrote Hamlet?") + 512 + 32 + (8 + 16) * 10.0) / 1e6
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Upstream]:
-    with Upstream() as server:
-        yield server
-
-
-@pytest.fixture
-def upstream(server: Upstream) -> Upstream:
-    server.reset()
-    return server
 
 
 @pytest.fixture

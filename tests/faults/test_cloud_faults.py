@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -22,18 +21,6 @@ from edgewise.types import Chunk, Completion, Message, Options, Prompt, Released
 from tests.upstream import KEY, WORDS, Upstream
 
 PROMPT = Prompt(messages=(Message(role="user", content=Text.ours("Who wrote Hamlet?")),))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Upstream]:
-    with Upstream() as server:
-        yield server
-
-
-@pytest.fixture
-def upstream(server: Upstream) -> Upstream:
-    server.reset()
-    return server
 
 
 def settings(upstream: Upstream, model: str, **changes: object) -> CloudSettings:

@@ -23,18 +23,6 @@ PROMPT = Released(Prompt(messages=(Message(role="user", content=Text.ours("Who w
 NOWHERE = Path("nothing is kept without corpora")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Upstream]:
-    with Upstream() as server:
-        yield server
-
-
-@pytest.fixture
-def upstream(server: Upstream) -> Upstream:
-    server.reset()
-    return server
-
-
 def settings(upstream: Upstream, model: str, **changes: object) -> CloudSettings:
     given: dict[str, object] = {"backend": "openai_compatible", "base_url": upstream.url, "model": model}
     prices = {"usd_per_mtok_prompt": 1, "usd_per_mtok_completion": 2, "parameters": 1e9}

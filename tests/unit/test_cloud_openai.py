@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,18 +13,6 @@ from tests.upstream import PROMPT_TOKENS, WORDS, Upstream
 
 QUESTION = "Who wrote Hamlet?"
 PROMPT = Prompt(messages=(Message(role="user", content=Text.ours(QUESTION)),))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Upstream]:
-    with Upstream() as server:
-        yield server
-
-
-@pytest.fixture
-def upstream(server: Upstream) -> Upstream:
-    server.reset()
-    return server
 
 
 def ask(upstream: Upstream, options: Options, **changes: object) -> list[Chunk | Completion]:
