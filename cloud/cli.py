@@ -15,7 +15,11 @@ from edgewise import exits
 Backend = Literal["openai_compatible", "llama", "replay"]
 
 cloud_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The cloud gateway: a large model behind a gate."
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="The cloud gateway: a large model behind a gate.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 cloud_app.add_typer(keys_app, name="keys")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgewise.addresses import is_local
+from edgewise.addresses import cannot_listen, is_local
 from edgewise.callers import Anybody, Caller, Callers, Either, Owner
 from edgewise.errors import NotReady
 
@@ -42,6 +42,8 @@ def check_guarded(address: str, *, has_keys: bool, has_token: bool, has_tls: boo
     """NotReady for an address that other machines can reach, unless callers are asked who they are, and over TLS."""
     if is_local(address):
         return
+    if ":" not in address:
+        raise cannot_listen(address)
     if not (has_keys or has_token):
         raise NotReady(f"other machines can reach {address}; make a key (`{_KEYS}`), or give --token-file")
     if not (has_tls or plaintext):

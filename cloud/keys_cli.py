@@ -27,10 +27,12 @@ DataDir = Annotated[Path | None, typer.Option(help="The gateway's data directory
 def add(
     name: Name,
     *,
-    rpm: Annotated[int | None, typer.Option(help="Calls a minute; so many at once, too.")] = None,
-    per_day: Annotated[int | None, typer.Option(help="Calls a day (UTC).")] = None,
-    tokens_per_day: Annotated[int | None, typer.Option(help="Tokens a day (UTC), of prompts and answers.")] = None,
-    budget: Annotated[float | None, typer.Option(help="Dollars that may be spent in --period.")] = None,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Calls a minute; so many at once, too.")] = None,
+    per_day: Annotated[int | None, typer.Option(min=1, help="Calls a day (UTC).")] = None,
+    tokens_per_day: Annotated[
+        int | None, typer.Option(min=1, help="Tokens a day (UTC), of prompts and answers.")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="Dollars that may be spent in --period.")] = None,
     period: Annotated[
         Literal["day", "month", "all"], typer.Option(help="What the budget is for: a day or month (UTC), or in all.")
     ] = "month",
@@ -73,6 +75,8 @@ def list_keys(
         return
     for standing in found:
         typer.echo("\n".join(_lines(standing)))
+    if not found:
+        typer.echo("no keys yet; `edgewise cloud keys add NAME` makes one")
 
 
 @keys_app.command()
@@ -85,6 +89,7 @@ def rotate(name: Name, *, data_dir: DataDir = None) -> None:
 def revoke(name: Name, *, data_dir: DataDir = None) -> None:
     """Refuse a key from now on, within a second also by a gateway that runs. Its name is not given again."""
     _run(data_dir, lambda accounts: accounts.revoke(name))
+    typer.echo(f"revoked {name}")
 
 
 def _run(data_dir: Path | None, work: Callable[[Accounts], Awaitable[T]]) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 
 from cloud.config import CloudSettings
 from cloud.prices import HOSTED, Price
@@ -62,11 +63,17 @@ def age_days(price: Price, today: date) -> int | None:
 
 
 def lines(listed: Iterable[Row]) -> Iterator[str]:
-    """For people."""
-    yield f"  {'model':<24} {'host':<24} {'prompt':>8} {'cached':>8} {'written':>8}  source"
-    for row in listed:
-        costs = (row.usd_per_mtok_prompt, row.usd_per_mtok_cached, row.usd_per_mtok_completion)
-        shown = " ".join(f"{'?' if cost is None else f'{cost:g}':>8}" for cost in costs)
-        when = f", {row.as_of}, {row.age_days} days old" if row.as_of else ""
-        flag = ": OLD, check it" if row.is_old else ""
-        yield f"{'*' if row.used else ' '} {row.model:<24} {row.host:<24} {shown}  {row.source}{when}{flag}"
+    """For people: under the host and the source of its prices, `*` marks what is used here."""
+    yield f"  {'US dollars a million tokens':<48} {'prompt':>8} {'cached':>8} {'written':>8}"
+    for (host, source), group in groupby(listed, lambda row: (row.host, _source(row))):
+        yield host
+        yield f"  {source}"
+        for row in group:
+            costs = (row.usd_per_mtok_prompt, row.usd_per_mtok_cached, row.usd_per_mtok_completion)
+            shown = " ".join(f"{'?' if cost is None else f'{cost:g}':>8}" for cost in costs)
+            yield f"{'*' if row.used else ' '} {row.model:<48} {shown}"
+
+
+def _source(row: Row) -> str:
+    when = f", {row.as_of}, {row.age_days} days" if row.as_of else ""
+    return f"{row.source}{when}{': OLD, check it' if row.is_old else ''}"

@@ -10,7 +10,11 @@ import typer
 from edgewise import exits
 
 edge_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The edge node: a small model that knows your files."
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="The edge node: a small model that knows your files.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 models_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The models of this device: list, pull, verify, requantise."
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="The models of this device: list, pull, verify, requantise.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]

@@ -77,7 +77,9 @@ def checked(account: Account) -> Account:
     if account.name in _RESERVED:
         raise InvalidInput(f"`{account.name}` is not a name for an app; choose another one")
     for collection in account.allowed or ():
-        if not collection.strip() or collection.startswith(CLOUD_INFO):
+        if not collection.strip():
+            raise InvalidInput("a collection needs a name")
+        if collection.startswith(CLOUD_INFO):
             raise InvalidInput(
                 f"`{collection[:80]}` cannot be a collection of an app: what begins with {CLOUD_INFO} holds what the "
                 "cloud informed of, for the owner or for each app apart; name another one"

@@ -77,7 +77,9 @@ class Outcome:
     mode: str = ""
 
     def but(self, *, degraded: bool, reason: str) -> Outcome:
-        return replace(self, degraded=self.degraded or degraded, reason="; ".join(filter(None, (reason, self.reason))))
+        """`reason` comes first, and tells once what both tell."""
+        told = reason if self.reason in reason else "; ".join(filter(None, (reason, self.reason)))
+        return replace(self, degraded=self.degraded or degraded, reason=told)
 
 
 # The question with its earlier turns; what is looked up for it; passages of this device; two answers to be judged.

@@ -357,13 +357,13 @@ class Budgeted:
         worst = price(status)
         if worst is None:
             raise OverBudget(
-                f"the price of {call.priced(status)} is unknown, so max_cost_usd cannot be kept; "
-                f"set {call.settings}, or ask without max_cost_usd"
+                f"the price of {call.priced(status)} is unknown, so no limit of cost can be kept; "
+                f"set {call.settings}, or ask without max_cost_usd, or as an app without a budget"
             )
         if worst and self._spent + worst > self._limit:
             raise OverBudget(
-                f"this {call.name} may cost ${worst:.6f}, and ${max(self._limit - self._spent, 0):.6f} of max_cost_usd "
-                f"(${self._limit:.6f}) is left; raise it{call.otherwise}"
+                f"this {call.name} may cost ${worst:.6f}, and ${max(self._limit - self._spent, 0):.6f} of the "
+                f"${self._limit:.6f} for this answer is left; raise max_cost_usd, or the app's budget{call.otherwise}"
             )
         self._owe(worst)
         return worst

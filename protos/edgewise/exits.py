@@ -32,6 +32,7 @@ def ready(**places: str) -> None:
 
 def main(command_line: Callable[[], object]) -> None:
     """Runs a command line; an EdgewiseError is its message, in one line, and an exit code."""
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC tells of each handshake that fails; we tell why, once
     try:
         try:
             command_line()

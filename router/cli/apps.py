@@ -28,9 +28,9 @@ def add(
         list[str] | None,
         typer.Option(help="A collection of documents that it may use, all others not; repeatable. Else `app-NAME`."),
     ] = None,
-    rpm: Annotated[int | None, typer.Option(help="Calls a minute.")] = None,
-    per_day: Annotated[int | None, typer.Option(help="Calls a day (UTC).")] = None,
-    budget: Annotated[float | None, typer.Option(help="What its questions may cost a period, in USD.")] = None,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Calls a minute.")] = None,
+    per_day: Annotated[int | None, typer.Option(min=1, help="Calls a day (UTC).")] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="What its questions may cost a period, in USD.")] = None,
     period: Annotated[Literal["day", "month", "all"], typer.Option(help="What the budget is for (UTC).")] = "month",
     as_json: AsJson = False,
     data_dir: DataDir = None,
@@ -106,7 +106,7 @@ def revoke(name: Name, data_dir: DataDir = None) -> None:
 
     async def work() -> None:
         if not file.exists():
-            raise NotFound(f"there is no {name}; `edgewise apps list` shows who there is")
+            raise NotFound(f"there is no `{name}`; `edgewise apps list` shows who there is")
         accounts = await Accounts.open(file)
         try:
             await accounts.revoke(name)

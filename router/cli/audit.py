@@ -73,24 +73,30 @@ def _in_words(found: Verified) -> list[str]:
     if not found.rows and found.intact:
         return ["nothing was let out of this device yet"]
     state = "intact" if found.intact else "NOT INTACT"
-    lines = [f"{found.rows} rows, {found.first or 0} to {found.last or 0}: {state}"]
+    span = f", {found.first} to {found.last}" if found.rows else ""
+    lines = [f"{found.rows:,} {'row' if found.rows == 1 else 'rows'}{span}: {state}"]
     lines += [f"  {problem}" for problem in found.problems]
     lines += [f"  and {found.more_problems} problems more"] if found.more_problems else []
-    lines += [f"to {destination:<10} {count} tries" for destination, count in found.tries.items()]
+    lines += [
+        f"to {destination:<10} {count:,} {'try' if count == 1 else 'tries'}"
+        for destination, count in found.tries.items()
+    ]
     ends = ", ".join(f"{count} {outcome}" for outcome, count in found.ends.items())
-    lines.append(f"of these: {ends or 'none has ended'}; {found.open} open")
+    if found.tries:
+        lines.append(f"of these: {ends or 'none has ended'}; {found.open} open")
     lines += [f"the last row broke off ({found.torn} bytes); nothing was sent after it"] if found.torn else []
-    lines.append(f"head: {found.last}:{found.head}")
-    return lines
+    return [*lines, f"head: {found.last}:{found.head}"] if found.head else lines
 
 
 def _line(row: Row) -> str:
     match row.event:
         case "try":
-            size = "" if row.size is None else f", {row.size} bytes"
             why = ": ".join(filter(None, (row.label, row.released)))
-            to = f"{row.destination} ({row.host}) {row.call}"
-            return f"{row.seq:>8} {row.at} {to}{size}, {why} {row.record_id}".rstrip()
+            size = "" if row.size is None else f"{row.size:,} bytes"
+            record = f"record {row.record_id}" if row.record_id else ""
+            more = (why, ", ".join(filter(None, (size, record))))
+            first = f"{row.seq:>8} {row.at} {row.destination} ({row.host}) {row.call}"
+            return "\n".join((first, *(f"{'':>8} {line}" for line in more if line)))
         case "end":
             return f"{row.seq:>8} {row.at}   of {row.of}: {row.outcome} {row.detail}".rstrip()
     return f"{row.seq:>8} {row.at} {row.detail}"

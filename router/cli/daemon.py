@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgewise import exits
-from edgewise.errors import EdgeUnavailable, NotReady
+from edgewise.errors import EdgeUnavailable, InvalidInput, NotReady
 from router.cli.local import AsJson, DataDir, EmbeddedCloud, data_directory, is_owned, running_daemon
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def up(
         directory = data_directory(data_dir)
         check_places(directory, grpc_address, http_address)
         settings = Settings.load()
+        if corpus and (settings.cloud.address or not (settings.cloud.backend or embedded_cloud)):
+            raise InvalidInput("--corpus is for a gateway of our own: set cloud.backend, or give --embedded-cloud")
         grace_s = settings.router.stop_grace_s
         with Ownership(directory), until_sigterm():
             check_free(grpc_address, http_address)

@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 def forget(
     record_id: Annotated[str, typer.Argument(help="A record, as `log` shows it.")] = "",
     conversation: Annotated[str, typer.Option(help="All records of a conversation.")] = "",
-    document: Annotated[str, typer.Option(help="A document by its id, and the records that cite it.")] = "",
+    document: Annotated[
+        str,
+        typer.Option(
+            help="A document, and the records that cite it: the id of a citation in `log RECORD_ID`, up to its colon."
+        ),
+    ] = "",
     app: Annotated[
         str, typer.Option(help="Of this app only; without anything else everything of it, its token too.")
     ] = "",
     user: Annotated[str, typer.Option(help="All records of a user id.")] = "",
     before: Annotated[str, typer.Option(help="All records from before a date or time, such as 2026-11-30.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether you mean it.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask whether you mean it (asked for an app, a user, a date).")
+    ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -68,7 +75,7 @@ def in_words(gone: Forgotten) -> str:
     told = [f"{count:,} {_plural(name, count)}" for count, name in counts if count]
     if gone.redacted:
         told.append(f"what {gone.redacted:,} other {_plural('record', gone.redacted)} repeated")
-    return f"forgotten: {', '.join(told)}" if told else "nothing of it is here any more"
+    return f"forgotten: {', '.join(told)}" if told else "nothing of it is here"
 
 
 def _plural(name: str, count: int) -> str:

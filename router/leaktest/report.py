@@ -61,9 +61,8 @@ class Report(Value):
         lines = [
             f"{self.questions} questions with {self.secrets} secrets, seed {self.seed}",
             f"ended     {ends}",
-            "arrived   "
-            + ", ".join(
-                f"{at}: {calls} calls, {self.bytes[at]} bytes, {self.seen[at]} controls"
+            *(
+                f"arrived   {at}: {calls:,} calls, {self.bytes[at]:,} bytes, {self.seen[at]:,} controls"
                 for at, calls in self.arrived.items()
             ),
             f"leaks     {len(self.leaks)}",

@@ -191,6 +191,8 @@ def test_other_machines_come_with_a_key_and_over_tls_or_not_at_all(certificates:
                 check_guarded(address, has_keys=has_keys, has_token=has_token, has_tls=has_tls, plaintext=False)
         check_guarded(address, has_keys=True, has_token=False, has_tls=True, plaintext=False)
         check_guarded(address, has_keys=False, has_token=True, has_tls=False, plaintext=True)
+    with pytest.raises(NotReady, match="HOST:PORT"):
+        check_guarded("nonsense", has_keys=True, has_token=False, has_tls=True, plaintext=False)
     for address in ("127.0.0.1:0", "localhost:0", "[::1]:0", "unix:/tmp/x"):
         check_guarded(address, has_keys=False, has_token=False, has_tls=False, plaintext=False)
 

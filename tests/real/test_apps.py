@@ -46,7 +46,7 @@ def test_an_app_lives_while_the_daemon_runs(tmp_path: Path) -> None:
     assert holding(place, SECRET) == []
     # Without a daemon.
     again = edgewise("forget", record_id, data_dir=place, settings=settings)
-    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "nothing of it is here any more")
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "nothing of it is here")
 
 
 async def there(daemon: Daemon, record_id: str) -> bool:

@@ -73,6 +73,8 @@ def test_a_daemon_from_start_to_end(tmp_path: Path) -> None:
             refused = edgewise("up", *options, data_dir=other)
             assert (refused.returncode, refused.stdout) == (1, "")
             assert f"error: {taken} is in use; stop what listens there" in refused.stderr
+        unused = edgewise("up", *ADDRESSES, "--corpus", place, data_dir=other)
+        assert (unused.returncode, unused.stdout, "--embedded-cloud" in unused.stderr) == (2, "", True)
         assert asyncio.run(ask(daemon)), "the first one lives on"
 
         stopped = edgewise("stop", "--data-dir", place)

@@ -52,14 +52,21 @@ def test_a_name_is_given_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("http",), ("owner",), ("a b",), ("../x",), ("x", "--collection", "cloud-info"), ("x", "--rpm", "0"),
-        ("x", "--collection", " "), ("x", "--collection", "cloud-info-camera"), ("x", "--budget", "-1"),
+        ("http",), ("owner",), ("a b",), ("../x",), ("x", "--collection", "cloud-info"),
+        ("x", "--collection", " "), ("x", "--collection", "cloud-info-camera"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_an_app_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     with pytest.raises(InvalidInput):
         said(tmp_path, "apps", "add", *arguments)
     assert not (tmp_path / "apps.db").exists()
+
+
+def test_a_limit_that_is_none_is_refused_by_the_name_of_its_option(tmp_path: Path) -> None:
+    for option, value in (("--rpm", "0"), ("--per-day", "0"), ("--budget", "-1"), ("--budget", "nan")):
+        done = CliRunner().invoke(app, ["apps", "add", "x", option, value, "--data-dir", str(tmp_path)])
+        assert (done.exit_code, option in done.output) == (2, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_much_is_not_forgotten_without_a_yes(tmp_path: Path) -> None:
@@ -73,6 +80,6 @@ def test_much_is_not_forgotten_without_a_yes(tmp_path: Path) -> None:
 
 
 def test_what_is_gone_is_told_in_numbers() -> None:
-    assert in_words(Forgotten()) == "nothing of it is here any more"
+    assert in_words(Forgotten()) == "nothing of it is here"
     assert in_words(Forgotten(records=1, cloud_info=2)) == "forgotten: 1 record, 2 pieces of cloud information"
     assert in_words(Forgotten(documents=1, redacted=1)) == "forgotten: 1 document, what 1 other record repeated"

@@ -132,3 +132,9 @@ def test_reasons_add_up() -> None:
     both = outcome().but(degraded=False, reason="first").but(degraded=True, reason="then")
     assert (both.degraded, both.reason) == (True, "then; first")
     assert both.but(degraded=False, reason="").degraded
+
+
+def test_a_reason_that_two_tell_is_told_once() -> None:
+    held = outcome().but(degraded=True, reason="private")
+    assert held.but(degraded=True, reason="without information: private").reason == "without information: private"
+    assert held.but(degraded=True, reason="late").reason == "late; private"

@@ -67,9 +67,10 @@ def test_the_list_has_ones_own_upstreams_first_with_what_is_unknown_and_what_is_
     assert (third.model, third.host, third.usd_per_mtok_prompt) == ("gpt-9", OPENAI, None)
     assert all(row.used is (row in listed[:3]) for row in listed)
     assert {row.model for row in rest} == set(HOSTED[OPENAI]) - {"gpt-4o"}
-    _, *shown = lines(listed)
-    assert len(shown) == len(listed)
-    assert "OLD" in shown[0]
+    _, host, source, *shown = lines(listed)
+    assert (host, "OLD" in source, shown[0].split()) == (OPENAI, True, ["*", "gpt-4o", "2.5", "1.25", "10"])
+    assert sum("*" in line for line in shown) == 3
+    assert all(len(line) <= 80 for line in (source, *shown))
     assert not any(row.is_old for row in rows(settings, date(2026, 4, 1), old_days=31))
 
 

@@ -47,6 +47,12 @@ def test_files_are_short() -> None:
     assert {name(path): lines(path) for path in SOURCES if lines(path) > FILE_LINES} == {}
 
 
+def test_no_page_has_the_marks_of_a_merge() -> None:
+    pages = [*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))]
+    assert len(pages) > 10
+    assert [name(page) for page in pages if re.search("(?m)^(<<<<<<<|>>>>>>>) ", page.read_text("utf-8"))] == []
+
+
 def test_modes_are_short() -> None:
     modes = (ROOT / "router" / "modes").glob("*.py")
     assert {name(path): lines(path) for path in modes if lines(path) > MODE_LINES} == {}

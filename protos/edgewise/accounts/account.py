@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from edgewise.texts import Value
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Period(StrEnum):
@@ -23,7 +26,7 @@ class Account(Value):
     `allowed` are the models that a key may use, or the collections of an app. Times are UTC, ISO 8601.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)
+    name: str
     created_at: str = ""
     revoked_at: str | None = None
     allowed: frozenset[str] | None = None
@@ -32,6 +35,13 @@ class Account(Value):
     tokens_per_day: int | None = Field(default=None, ge=1, le=1_000_000_000_000)
     budget_usd: float | None = Field(default=None, ge=0, le=1_000_000_000, allow_inf_nan=False)
     period: Period = Period.MONTH
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_name(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError("write at most 64 letters, digits, `.`, `_` or `-`, a letter or digit first")
+        return name
 
     @property
     def has_quota(self) -> bool:

@@ -83,8 +83,8 @@ class Accounts:
         def add(book: Book) -> None:
             if book.is_taken(account.name):
                 raise Conflict(
-                    f"{account.name} is taken, and stays so when it is revoked, for what was recorded under it is not "
-                    "another's; choose another name"
+                    f"`{account.name}` is taken, and stays so when it is revoked, for what was recorded under it is "
+                    "not another's; choose another name"
                 )
             book.add(account, digest(token))
 

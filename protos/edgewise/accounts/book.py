@@ -91,7 +91,7 @@ class Book:
         """NotFound for an account that is not there, or was revoked."""
         here = (ACCOUNTS.c.name == name, ACCOUNTS.c.revoked_at.is_(None))
         if not self._connection.execute(sql.update(ACCOUNTS).where(*here).values(**values)).rowcount:
-            raise NotFound(f"there is no {name}, or it was revoked; `list` shows who there is")
+            raise NotFound(f"there is no `{name}`, or it was revoked; `list` shows who there is")
         self._accounts.pop(name, None)
         self._changed()
 

@@ -74,7 +74,7 @@ class Database:
             reason = next(iter(str(getattr(error, "orig", None) or error).splitlines()), type(error).__name__)
             raise NotReady(
                 f"the accounts in {self.file.name} cannot be used ({reason}), so nobody is let in; check the disk, "
-                "and who else uses that file"
+                "the permissions, and who else uses that file"
             ) from error
 
 
