@@ -31,7 +31,7 @@ class Charged:
     async def generate(self, prompt: Released[Prompt], options: Options) -> AsyncGenerator[Chunk | Completion]:
         await self._accounts.admit(self._name)
         worst_usd = most_usd(await self._gate.status(), prompt.value, options)
-        hold = await self._accounts.reserve(self._name, worst_usd)
+        hold = await self._reserve(worst_usd)
         has_begun = False
         try:
             async with aclosing(self._gate.generate(prompt, options)) as events:
@@ -49,7 +49,7 @@ class Charged:
     async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
         await self._accounts.admit(self._name)
         status = await self._gate.status()
-        hold = await self._accounts.reserve(self._name, status.usd_per_fetch)
+        hold = await self._reserve(status.usd_per_fetch)
         try:
             findings = await self._gate.retrieve(query, timeout_s)
             self._accounts.settle(hold, 0.0 if is_paid(findings) else findings.cost_usd)
@@ -65,6 +65,11 @@ class Charged:
 
     async def forget_answers(self) -> int:
         return await self._gate.forget_answers()
+
+    async def _reserve(self, worst_usd: float | None) -> Hold:
+        """For every upstream that may bill this call."""
+        all_usd = None if worst_usd is None else worst_usd * self._gate.most_bills
+        return await self._accounts.reserve(self._name, all_usd)
 
     def _settle(self, hold: Hold, end: Completion) -> None:
         if is_paid(end):

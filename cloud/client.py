@@ -157,6 +157,10 @@ class NoCloud:
     async def status(self) -> SideStatus:
         return SideStatus(ready=False, label="none", reason=_NO_CLOUD)
 
+    @property
+    def most_bills(self) -> int:
+        return 0
+
     def under(self, terms: Terms) -> Self:
         return self
 

@@ -46,11 +46,12 @@ class CloudGateway:
         async with AsyncExitStack() as resources:
             upstreams = [await _open_upstream(each, settings, resources) for each in _first_to_last(settings)]
             figures = GateFigures(tuple(upstream.figures for upstream in upstreams))
-            answers, kept = _answers(upstreams, settings, figures)
+            of_all = Upstreams(upstreams)
+            answers, kept = _answers(of_all, settings, figures)
             info = await CloudInfo.open(settings, data_dir / "cloud", _Model(answers, OWNER))
             resources.push_async_callback(info.close)
             admission = Admission(settings.max_concurrent)
-            return cls(_Gate(answers, info, admission, kept, figures, resources.pop_all()))
+            return cls(_Gate(answers, of_all, info, admission, kept, figures, resources.pop_all()))
 
     @property
     def figures(self) -> GateFigures:
@@ -72,6 +73,10 @@ class CloudGateway:
             info = gate.info.with_model(_Model(gate.answers, replace(terms, idempotency_key="")))
             return await gate.answers.look_up(query.value, terms, lambda: info.retrieve(query.value, timeout_s))
 
+    @property
+    def most_bills(self) -> int:
+        return len(self._gate.upstreams.permitted(self._terms))
+
     async def status(self) -> SideStatus:
         status, info = await self._gate.answers.status(self._terms), self._gate.info
         return status.model_copy(update={**info.counts, "usd_per_fetch": info.most_usd(status)})
@@ -88,6 +93,7 @@ class _Gate:
     """What all callers share."""
 
     answers: Repeated
+    upstreams: Upstreams
     info: CloudInfo
     admission: Admission
     kept: tuple[Kept[Answer], Kept[tuple[bytes, Answer | Findings]]]
@@ -113,7 +119,7 @@ class _Model:
 
 
 def _answers(
-    upstreams: list[Upstream], settings: CloudSettings, figures: GateFigures
+    upstreams: Upstreams, settings: CloudSettings, figures: GateFigures
 ) -> tuple[Repeated, tuple[Kept[Answer], Kept[tuple[bytes, Answer | Findings]]]]:
     """Everything that a call goes through, the outermost last: repeated > cached > upstreams > each upstream's own.
 
@@ -125,10 +131,9 @@ def _answers(
     remembered = Kept[tuple[bytes, Answer | Findings]](
         entries=_MOST_REMEMBERED, most_bytes=_MOST_REMEMBERED_BYTES, ttl_s=_REMEMBERED_S
     )
-    of_all = Upstreams(upstreams)
-    answers: Answers = of_all
+    answers: Answers = upstreams
     if settings.cache_entries:
-        answers = Cached(answers, cache, figures, of_all.places)
+        answers = Cached(answers, cache, figures, upstreams.places)
     return Repeated(answers, remembered, figures), (cache, remembered)
 
 

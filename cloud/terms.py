@@ -37,6 +37,11 @@ class Gate(Cloud, Protocol):
         """
         ...
 
+    @property
+    def most_bills(self) -> int:
+        """How many upstreams may bill one call: each that is asked, if those before it only seemed to fail."""
+        ...
+
     async def forget_answers(self) -> int:
         """Drops what is cached or remembered of this caller's answers, of everybody's for the owner; how many."""
         ...

@@ -26,6 +26,7 @@ from tests.gateways import OPTIONS, PROMPT, answer, new_key, revoke, serving, st
 from tests.upstream import Upstream
 
 Settings = Callable[..., CloudSettings]
+PRICES = {"usd_per_mtok_prompt": 1.0, "usd_per_mtok_completion": 10.0}
 COST = (21 * 1.0 + 6 * 10.0) / 1e6
 """Of an answer of the upstream."""
 MOST = (len("Who wrote Hamlet?") + 512 + 32 + (8 + 16) * 10.0) / 1e6
@@ -35,8 +36,7 @@ MOST = (len("Who wrote Hamlet?") + 512 + 32 + (8 + 16) * 10.0) / 1e6
 def settings(upstream: Upstream) -> Settings:
     def make(**changes: object) -> CloudSettings:
         given = {"backend": "openai_compatible", "base_url": upstream.url, "model": "ok", "attempts": 1}
-        prices = {"usd_per_mtok_prompt": 1.0, "usd_per_mtok_completion": 10.0, "max_concurrent": 100}
-        return CloudSettings.model_validate({**given, **prices, **changes})
+        return CloudSettings.model_validate({**given, **PRICES, "max_concurrent": 100, **changes})
 
     return make
 
@@ -216,6 +216,26 @@ def test_a_failure_costs_what_it_may_have_cost(model: str, spent: float, setting
         found = await standing(tmp_path, "zoe")
         assert found.spent_usd == pytest.approx(spent, abs=1e-9)
         assert found.reserved_usd == 0
+
+    run(main)
+
+
+def test_a_call_that_two_upstreams_may_bill_is_kept_money_for_both(settings: Settings, tmp_path: Path) -> None:
+    """The first falls silent, so that it may bill what it was asked for; the second answers."""
+
+    async def main() -> None:
+        two = settings(model="hang", timeout_s=0.3, fallback=[{"model": "ok", **PRICES}])
+        for budget, is_served in ((1.5 * MOST, False), (2.5 * MOST, True)):
+            name = f"zoe{budget:.6f}"
+            token = await new_key(tmp_path, Account(name=name, budget_usd=budget))
+            async with serving(two, tmp_path) as served, served.client(token) as zoe:
+                if is_served:
+                    assert (await answer(zoe)).cost_usd is None
+                else:
+                    with pytest.raises(CloudUnavailable, match="may cost up to"):
+                        await answer(zoe)
+            found = await standing(tmp_path, name)
+            assert found.spent_usd == pytest.approx(2 * MOST if is_served else 0.0, abs=1e-9)
 
     run(main)
 

@@ -134,6 +134,10 @@ class Till:
     async def status(self) -> SideStatus:
         return await self.gate.status()
 
+    @property
+    def most_bills(self) -> int:
+        return self.gate.most_bills
+
     def under(self, terms: Terms) -> Self:
         return replace(self, gate=self.gate.under(terms))
 
