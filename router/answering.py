@@ -132,8 +132,9 @@ class Answering:
                     yield event
                 await job
             finally:
-                job.cancel()
-                await asyncio.wait({job})
+                if not job.done():
+                    job.cancel()
+                    await asyncio.wait({job})
                 # What a cancelled caller will not hear is in the record; asking for it here keeps asyncio quiet.
                 _ = job.cancelled() or job.exception()
 
@@ -186,7 +187,8 @@ class Answering:
 
         request = self.request(origin, emit, ledger)
         start = self._first_page(question, request)
-        question = question.model_copy(update={"mode": start.mode})
+        if start.mode != question.mode:
+            question = question.model_copy(update={"mode": start.mode})
         outcome: Outcome | None = None
         failure: EdgewiseError | None = None
         try:
@@ -202,7 +204,8 @@ class Answering:
             failure = _as_failure(error, question)
             raise failure from error
         finally:
-            start = start.model_copy(update={"privacy": question.privacy})
+            if start.privacy is not question.privacy:
+                start = start.model_copy(update={"privacy": question.privacy})
             record = fold.record(start, question, outcome if failure is None else None, failure)
             if origin.purse is not None:
                 origin.purse.settle(ledger.owed_usd if record.cost_usd is None else record.cost_usd)
@@ -293,7 +296,9 @@ class Answering:
         if taint and question.privacy is not Privacy.PRIVATE:
             question = question.model_copy(update={"privacy": Privacy.PRIVATE})
             request = replace(request, private_because=taint)
-        return question.model_copy(update={"history": kept}), request
+        if kept != question.history:
+            question = question.model_copy(update={"history": kept})
+        return question, request
 
     def _first_page(self, question: Question, request: Request) -> Record:
         origin, seat = request.origin, request.origin.seat

@@ -29,7 +29,7 @@ def checked(question: Question, default_mode: str) -> Question:
     _, options = parse(mode)
     if question.response_schema:
         _check_schema(question, options)
-    return question.model_copy(update={"mode": mode})
+    return question if mode == question.mode else question.model_copy(update={"mode": mode})
 
 
 def _check_schema(question: Question, options: frozenset[str]) -> None:
