@@ -30,10 +30,18 @@ class Together(Generic[T]):
 
     def _begin(self) -> None:
         now, self._waiting = self._waiting, []
-        self._is_busy = bool(now)
-        if now:
+        self._is_busy = False
+        if not now:
+            return
+        try:
             working = self._thread.submit(self._work, [wanted for wanted, _ in now])
-            working.add_done_callback(lambda work: self._loop.call_soon_threadsafe(self._ended, now, work))
+        except RuntimeError as error:  # the thread has ended: nobody shall wait for it
+            for _, done in now:
+                if not done.done():
+                    done.set_exception(error)
+            return
+        self._is_busy = True
+        working.add_done_callback(lambda work: self._loop.call_soon_threadsafe(self._ended, now, work))
 
     def _ended(self, now: Sequence[tuple[T, asyncio.Future[None]]], work: Future[Sequence[Exception | None]]) -> None:
         failure = work.exception()
