@@ -19,6 +19,7 @@ from typing import Protocol
 
 from edgewise.errors import CloudUnavailable
 from edgewise.types import Value
+from router.disk import sync_directory, write_all
 from router.egress.rows import (
     ACTIVE,
     HEAD,
@@ -216,7 +217,7 @@ class _Chain:
             line, previous = line_of(Row.model_validate({"seq": seq, "at": at, "previous": previous, **fields}))
             data += line
         try:
-            _write_all(self._file, data)
+            write_all(self._file, data)
             if sync:
                 os.fsync(self._file)
             os.pwrite(self._head, f"{seq} {previous}".encode().ljust(_HEAD_BYTES - 1) + b"\n", 0)
@@ -238,7 +239,7 @@ class _Chain:
         os.fsync(self._head)
         if is_new:
             self._first = self._seq + 1
-            _sync_directory(self._data_dir)
+            sync_directory(self._data_dir)
         if torn:
             said = f"{torn} bytes of a row that broke off were set aside in {TORN}; nothing was sent after it"
             self._add([{"event": "note", "detail": said}], sync=True)
@@ -279,7 +280,7 @@ class _Chain:
         log.warning("%s: a row broke off; it is set aside in %s", self._path, TORN)
         descriptor = os.open(self._data_dir / TORN, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _write_all(descriptor, rest + b"\n")
+            write_all(descriptor, rest + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -309,11 +310,6 @@ def _fields(what: Leaving | Ended) -> dict[str, object]:
     return {"event": "try" if isinstance(what, Leaving) else "end", **what.model_dump()}
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
 def _first_line(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.readline(_LONGEST_LINE)
@@ -325,11 +321,3 @@ def _last_line(path: Path) -> bytes:
         file.seek(max(0, path.stat().st_size - _LONGEST_LINE))
         lines = file.read().splitlines(keepends=True)
     return lines[-1] if lines else b""
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ from itertools import dropwhile, islice
 from pathlib import Path
 
 from edgewise.types import Grade, Record, Value
+from router.disk import sync_directory, write_all
 from router.meter import SideCall
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Queue:
             is_new = not self._path.exists()
             _append(self._path, data)
             if is_new:
-                _sync_directory(self._path.parent)
+                sync_directory(self._path.parent)
             self._entries.append(_entry(line, self._end, len(data)))
             self._end += len(data)
 
@@ -106,7 +107,7 @@ class Queue:
                 self._entries.popleft()
             if not self._entries:
                 self._path.unlink(missing_ok=True)
-                _sync_directory(self._path.parent)
+                sync_directory(self._path.parent)
                 self._end = 0
 
     def lines(self) -> tuple[Line, ...]:
@@ -219,8 +220,7 @@ def _append(path: Path, data: bytes) -> None:
     try:
         start = os.fstat(descriptor).st_size
         try:
-            while data:
-                data = data[os.write(descriptor, data) :]
+            write_all(descriptor, data)
             os.fsync(descriptor)
         except OSError:
             with suppress(OSError):
@@ -239,7 +239,7 @@ def _replace(path: Path, data: bytes) -> None:
         fresh.replace(path)
     else:
         path.unlink()
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _entry(line: Line, start: int, size: int) -> Entry:
@@ -252,11 +252,3 @@ def _entry(line: Line, start: int, size: int) -> Entry:
     if line.grade is None:
         raise ValueError("a line with neither a record nor a grade")
     return Entry(start, size, line.grade.record_id, False)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
