@@ -71,6 +71,8 @@ class Wire:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        for writer in [*self._writers]:
+            await self._close(writer)  # of a task that was cancelled before it began
 
     async def breaks(self, way: Way, moment: Moment = "at once") -> None:
         """From now on, or from that moment of each answer on. Connections that there are feel it, too."""
@@ -114,20 +116,14 @@ class Wire:
             self._server.close()
             self._server = None
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        try:
-            await self._serve(self.connections, reader, writer)
-        except asyncio.CancelledError:
-            pass  # the wire is closed: asyncio would log it
-        finally:
-            self._tasks.discard(task)
+        self._writers.add(writer)
+        task = asyncio.create_task(self._serve(self.connections, reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         far: asyncio.StreamWriter | None = None
         try:
             if self._way in {"cut", "reset"} and self._moment == "at once":
@@ -146,10 +142,13 @@ class Wire:
         finally:
             for one in (writer, far):
                 if one is not None:
-                    self._writers.discard(one)
-                    one.close()
-                    with suppress(OSError):
-                        await one.wait_closed()
+                    await self._close(one)
+
+    async def _close(self, writer: asyncio.StreamWriter) -> None:
+        self._writers.discard(writer)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
     async def _pump(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
         """Ends the other side as this one ended: what is half-closed stays so."""

@@ -136,13 +136,13 @@ def test_a_call_that_is_cancelled_in_its_prompt_stops_and_the_next_one_works(eng
         wanted = await write(engine, prompt, "before")
         options = Options(cache_key="long", sampling=Sampling(max_tokens=1))
         task = asyncio.create_task(collect(engine, ask(LONG), options))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        _, completion = await collect(engine, ask("Say hello."), options)
-        # Had the long prompt been evaluated to its end, the start of the chat would be in the cache.
-        assert completion.tokens.cached_tokens == 0
+        _, completion = await collect(engine, ask(LONG), options)
+        # Had it been evaluated to its end, all but the last two tokens would be in the cache.
+        assert completion.tokens.cached_tokens < completion.tokens.prompt_tokens - 2
         assert await write(engine, prompt, "after") == wanted
 
     asyncio.run(main())
