@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -112,7 +112,7 @@ class Answering:
     floor: Floor = field(default_factory=Floor)
     _embedder: str | None = None
     _knows_embedder: bool = False
-    _writing: set[asyncio.Task[None]] = field(default_factory=set)
+    _writing: set[asyncio.Future[None]] = field(default_factory=set)
 
     async def events(self, question: Question, origin: Origin) -> AsyncGenerator[Event]:
         """Of one answer; closing it cancels the answer, which is recorded as cancelled."""
@@ -323,10 +323,10 @@ class Answering:
 
     async def _keep(self, record: Record, ledger: Ledger) -> None:
         """Writes the record to the end, even if the caller leaves meanwhile."""
-        await asyncio.shield(self._in_the_background(self.records.write(record, tuple(ledger.calls))))
+        await asyncio.shield(self._in_the_background(self.records.write(record, ledger.calls)))
 
     def _remember(self, app: str, passages: tuple[Passage, ...]) -> None:
-        self._in_the_background(self._kept_on_the_edge(passages, info_of(app)))
+        self._in_the_background(asyncio.create_task(self._kept_on_the_edge(passages, info_of(app))))
 
     async def _kept_on_the_edge(self, passages: tuple[Passage, ...], collection: str) -> None:
         try:
@@ -334,11 +334,10 @@ class Answering:
         except EdgewiseError as error:
             log.warning("what the cloud informed of was not kept: %s", error.message)
 
-    def _in_the_background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        return task
+    def _in_the_background(self, work: asyncio.Future[None]) -> asyncio.Future[None]:
+        self._writing.add(work)
+        work.add_done_callback(self._writing.discard)
+        return work
 
     async def _embedder_hash(self) -> str | None:
         """An edge keeps its embedder for as long as it runs, and so does the router that started it."""

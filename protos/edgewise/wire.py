@@ -6,10 +6,10 @@ Conversion goes by field name over the message's descriptor, so that a value and
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from enum import Enum, auto
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import grpc
 from google.protobuf import message_factory
@@ -129,22 +129,46 @@ async def every_document(
 
 
 class _Kind(Enum):
-    """How a field is read and written; the zero of a COUNT is the value's own default."""
+    """How a field is read and written."""
 
     MAP = auto()
     MESSAGES = auto()
     MESSAGE = auto()
-    ENUM = auto()
     LIST = auto()
-    OPTIONAL = auto()
-    COUNT = auto()
+    ENUM = auto()
     PLAIN = auto()
 
 
+class _Field(NamedTuple):
+    """`is_optional` tells zero from nothing; `enum` is the descriptor of an enumeration."""
+
+    name: str
+    kind: _Kind
+    enum: Any
+    is_optional: bool
+
+
+class _Plan(NamedTuple):
+    """Of a message: its fields by number, and what those of them say that were not sent.
+
+    What is not in `unsent` takes the value's own default: enumerations, whose zero is UNSPECIFIED, and counts.
+    """
+
+    fields: Mapping[int, _Field]
+    unsent: Mapping[str, Any]
+
+
 @cache
-def _plan(descriptor: Descriptor) -> tuple[tuple[str, _Kind, Any], ...]:
-    """The fields of a message: name, kind and, of an enumeration, its descriptor."""
-    return tuple((field.name, _kind(field), field.enum_type) for field in descriptor.fields)
+def _plan(descriptor: Descriptor) -> _Plan:
+    fields = {one.number: _Field(one.name, _kind(one), one.enum_type, one.has_presence) for one in descriptor.fields}
+    unsent: dict[str, Any] = {}
+    for one in descriptor.fields:
+        field = fields[one.number]
+        if field.kind in {_Kind.LIST, _Kind.MESSAGES}:
+            unsent[field.name] = ()
+        elif field.kind is _Kind.PLAIN and not field.is_optional and one.type != FieldDescriptor.TYPE_INT32:
+            unsent[field.name] = one.default_value
+    return _Plan(fields, unsent)
 
 
 def _kind(field: Any) -> _Kind:
@@ -154,54 +178,49 @@ def _kind(field: Any) -> _Kind:
         return _Kind.MESSAGES if field.message_type else _Kind.LIST
     if field.message_type:
         return _Kind.MESSAGE
-    if field.has_presence:
-        return _Kind.OPTIONAL
-    if field.enum_type:
-        return _Kind.ENUM
-    return _Kind.COUNT if field.type == FieldDescriptor.TYPE_INT32 else _Kind.PLAIN
+    return _Kind.ENUM if field.enum_type else _Kind.PLAIN
 
 
 def _fill(message: Message, value: Value) -> None:
-    for name, kind, enum in _plan(message.DESCRIPTOR):
+    for name, kind, enum, is_optional in _plan(message.DESCRIPTOR).fields.values():
         content = getattr(value, name)
-        if content is None:
+        if content is None or (not content and not is_optional):
             continue
-        if kind is _Kind.MAP:
-            getattr(message, name).update(content)
-        elif kind is _Kind.MESSAGES:
-            part = getattr(message, name)
-            for item in content:
-                _fill(part.add(), item)
+        if kind is _Kind.PLAIN:
+            setattr(message, name, content)
+        elif kind is _Kind.ENUM:
+            setattr(message, name, _enum_number(enum, content))
         elif kind is _Kind.MESSAGE:
             part = getattr(message, name)
             part.SetInParent()
             _fill(part, content)
-        elif kind is _Kind.LIST:
-            getattr(message, name).extend(content)
+        elif kind is _Kind.MESSAGES:
+            part = getattr(message, name)
+            for item in content:
+                _fill(part.add(), item)
+        elif kind is _Kind.MAP:
+            getattr(message, name).update(content)
         else:
-            setattr(message, name, _enum_number(enum, content) if enum else content)
+            getattr(message, name).extend(content)
 
 
 def _fields(message: Message) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, kind, enum in _plan(message.DESCRIPTOR):
-        content = getattr(message, name)
+    fields, unsent = _plan(message.DESCRIPTOR)
+    found = dict(unsent)
+    for field, content in message.ListFields():
+        name, kind, enum, _ = fields[field.number]
         if kind is _Kind.PLAIN:
             found[name] = content
-        elif kind is _Kind.MAP:
-            found[name] = dict(content)
+        elif kind is _Kind.ENUM:
+            found[name] = _enum_name(enum, content)
+        elif kind is _Kind.MESSAGE:
+            found[name] = _fields(content)
         elif kind is _Kind.MESSAGES:
             found[name] = tuple(map(_fields, content))
-        elif kind is _Kind.LIST:
+        elif kind is _Kind.MAP:
+            found[name] = dict(content)
+        else:
             found[name] = tuple(content)
-        elif kind is _Kind.MESSAGE:
-            if message.HasField(name):
-                found[name] = _fields(content)
-        elif kind is _Kind.OPTIONAL:
-            if message.HasField(name):
-                found[name] = _enum_name(enum, content) if enum else content
-        elif content:  # zero of an enumeration is UNSPECIFIED, and of a count unset: the value's own default
-            found[name] = _enum_name(enum, content) if enum else content
     return found
 
 

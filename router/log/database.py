@@ -65,6 +65,8 @@ class Database:
         self.place = place
         self._boundary = boundary
         self._engine = _engine(place)
+        self._path = place.file
+        self._kept: sql.Connection | None = None
         self._is_current = False
         self._file: tuple[int, int] | None = None
 
@@ -74,8 +76,19 @@ class Database:
             self._check_file()
             if not self._is_current:
                 self._open()
-            with self._engine.connect() as connection, _waiting(connection, briefly), connection.begin():
+            with self._connection() as connection, _waiting(connection, briefly), connection.begin():
                 return work(connection)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sql.Connection]:
+        """That of SQLite is kept: to take it from the pool is a good part of a write, and nothing can befall it."""
+        if self._engine.dialect.name != "sqlite":
+            with self._engine.connect() as connection:
+                yield connection
+            return
+        if self._kept is None:
+            self._kept = self._engine.connect()
+        yield self._kept
 
     def settle(self) -> None:
         """What was written is on the disk for certain, and what was deleted is gone from SQLite's journal, too."""
@@ -98,6 +111,9 @@ class Database:
             )
 
     def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
         self._engine.dispose()
 
     def _let_out(self, writes: Sequence[Line]) -> AbstractContextManager[object]:
@@ -122,17 +138,16 @@ class Database:
             raise OSError(f"{self.place.file} was moved or deleted while it was in use")
 
     def _identity(self) -> tuple[int, int] | None:
-        file = self.place.file
-        if file is None:
+        if self._path is None:
             return None
         try:
-            found = file.stat()
+            found = self._path.stat()
         except OSError:
             return (0, 0)
         return found.st_dev, found.st_ino
 
     def _start_anew(self) -> None:
-        self._engine.dispose()
+        self.close()
         self._is_current, self._file = False, None
 
     @contextmanager
@@ -257,7 +272,7 @@ def _kind(error: Fault) -> type[NotReady]:
     PostgreSQL says so with the class of its SQLSTATE (its manual, appendix A).
     """
     state = _fields(error).get("C", "")[:2]
-    if isinstance(error, IntegrityError | DataError) or state in {"22", "23"}:
+    if isinstance(error, IntegrityError | DataError | sqlite3.IntegrityError | sqlite3.DataError) or state in {"22", "23"}:
         return Refused
     return NotReady if isinstance(error, ssl.SSLError) or state in {"28", "3D"} else Gone
 

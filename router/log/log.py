@@ -117,8 +117,9 @@ class Log:
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    async def write(self, record: Record, calls: Sequence[SideCall]) -> None:
-        await self._put(Line(record=record, calls=tuple(calls)))
+    def write(self, record: Record, calls: Sequence[SideCall]) -> asyncio.Future[None]:
+        """Begins at once, and goes on if nobody waits for it."""
+        return self._put(Line(record=record, calls=tuple(calls)))
 
     async def grade(self, grade: Grade) -> Grade:
         """Adds a grade to a record; one grader may grade again, every grade is kept.
@@ -134,12 +135,11 @@ class Log:
         await self._put(Line(grade=dated, grade_id=uuid.uuid4().hex))
         return dated
 
-    async def _put(self, line: Line) -> None:
+    def _put(self, line: Line) -> asyncio.Future[None]:
         """Nobody waits for a database that is known to be gone."""
         if self._queue.count:
-            await asyncio.to_thread(self._wait, line, self._reason or _EARLIER)
-        else:
-            await self._together.do(line)
+            return asyncio.create_task(asyncio.to_thread(self._wait, line, self._reason or _EARLIER))
+        return self._together.do(line)
 
     def _put_now(self, lines: Sequence[Line]) -> Sequence[Exception | None]:
         """In one transaction. One that is refused takes no other down; while the database is gone, all wait."""

@@ -20,13 +20,13 @@ class Together(Generic[T]):
         self._waiting: list[tuple[T, asyncio.Future[None]]] = []
         self._is_busy = False
 
-    async def do(self, wanted: T) -> None:
-        """Returns when it is done, or raises why it is not. It is done, too, if its caller does not wait so long."""
+    def do(self, wanted: T) -> asyncio.Future[None]:
+        """Over when it is done, or says why it is not. It is done, too, if nobody waits for it so long."""
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append((wanted, done))
         if not self._is_busy:
             self._begin()
-        await done
+        return done
 
     def _begin(self) -> None:
         now, self._waiting = self._waiting, []

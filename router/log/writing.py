@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 import sqlalchemy as sql
+from sqlalchemy.dialects import sqlite
 
 from edgewise.types import Grade
 from router.log.backlog import Line
@@ -13,7 +15,7 @@ from router.log.reading import unknown
 from router.log.tables import call_rows, calls, grade_row, grades, record_row, records
 
 # Made once: SQLAlchemy takes as long to make one as to run it.
-_ADD_RECORD, _ADD_CALLS, _ADD_GRADE = records.insert(), calls.insert(), grades.insert()
+_ADD_RECORD, _ADD_CALL, _ADD_GRADE = records.insert(), calls.insert(), grades.insert()
 
 
 def put(connection: sql.Connection, lines: Sequence[Line], *, elsewhere: bool) -> None:
@@ -24,12 +26,26 @@ def put(connection: sql.Connection, lines: Sequence[Line], *, elsewhere: bool) -
         if line.record is not None
     ]
     if kept:
-        connection.execute(_ADD_RECORD, [record_row(one.record, has_content=one.has_content) for one in kept])
+        _add(connection, _ADD_RECORD, [record_row(one.record, has_content=one.has_content) for one in kept])
     if made := [row for one in kept for row in call_rows(one.record.record_id, one.calls)]:
-        connection.execute(_ADD_CALLS, made)
+        _add(connection, _ADD_CALL, made)
     for line in lines:
         if line.grade is not None:
             _put_grade(connection, line.grade, line.grade_id, elsewhere=elsewhere)
+
+
+def _add(connection: sql.Connection, insert: sql.Insert, rows: Sequence[Mapping[str, object]]) -> None:
+    """Every answer is written, and SQLite is faster than SQLAlchemy's way to it."""
+    if connection.dialect.name == "sqlite":
+        connection.connection.cursor().executemany(_of_sqlite(insert), rows)
+    else:
+        connection.execute(insert, rows)
+
+
+@cache
+def _of_sqlite(insert: sql.Insert) -> str:
+    columns = [column.name for column in insert.table.columns if column.name != "seq"]
+    return str(insert.compile(dialect=sqlite.dialect(paramstyle="named"), column_keys=columns))
 
 
 def _put_grade(connection: sql.Connection, grade: Grade, grade_id: str, *, elsewhere: bool) -> None:

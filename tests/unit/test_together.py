@@ -24,8 +24,7 @@ def test_what_is_wanted_meanwhile_is_the_next_piece_and_each_hears_of_its_own() 
     async def main() -> list[BaseException | None]:
         with ThreadPoolExecutor(1) as thread:
             together = Together(thread, work)
-            asked = [asyncio.create_task(together.do(number)) for number in range(5)]
-            await asyncio.sleep(0)
+            asked = [together.do(number) for number in range(5)]
             go.set()
             return await asyncio.gather(*asked, return_exceptions=True)
 
