@@ -221,6 +221,8 @@ class Answering:
 
     def _beside(self, question: Question, record: Record, origin: Origin) -> None:
         """Once an answer is complete, an experiment may want its question answered in another mode as well."""
+        if not self.experiments.has_shadow:
+            return
 
         async def ask(question: Question, seat: Seat) -> None:
             async with aclosing(self.events(question, replace(origin, seat=seat, purse=None))) as events:

@@ -9,6 +9,8 @@ from edgewise.types import Citations, Done, Event, Passage, Privacy, Question, R
 from router.desk import Outcome
 from router.meter import Ledger
 
+_OF_THE_RECORD = tuple(name for name in Done.model_fields if name != "answer_id")
+
 
 @dataclass
 class Fold:
@@ -54,50 +56,49 @@ class Fold:
     ) -> Record:
         """The record of an answer that ended, one way or the other."""
         ledger = self.ledger
-        known = start.model_copy(
-            update={
-                "usage": ledger.usage,
-                "cost_usd": ledger.cost_usd,
-                "cost_basis": ledger.cost_basis,
-                "flops": ledger.flops,
-                "first_shown_s": min(self.first.values(), default=None),
-                "total_s": ledger.now(),
-                "cloud_calls": len(ledger.of("cloud")),
-                "cloud_generates": len(ledger.of("cloud", "generate")),
-                "retractions": self.retractions,
-                "steps": tuple(self.steps),
-                "calls": tuple(call.key for call in ledger.calls),
-            }
-        )
+        known: dict[str, object] = {
+            "usage": ledger.usage,
+            "cost_usd": ledger.cost_usd,
+            "cost_basis": ledger.cost_basis,
+            "flops": ledger.flops,
+            "first_shown_s": min(self.first.values(), default=None),
+            "total_s": ledger.now(),
+            "cloud_calls": len(ledger.of("cloud")),
+            "cloud_generates": len(ledger.of("cloud", "generate")),
+            "retractions": self.retractions,
+            "steps": tuple(self.steps),
+            "calls": tuple(call.key for call in ledger.calls),
+        }
         if failure is not None:
-            known = known.model_copy(update={"error": failure.code, "error_message": failure.message})
-        if outcome is None:
-            return known
+            known |= {"error": failure.code, "error_message": failure.message}
+        if outcome is not None:
+            known |= self._of(outcome, start, question)
+        return start.model_copy(update=known)
+
+    def _of(self, outcome: Outcome, start: Record, question: Question) -> dict[str, object]:
         draft = outcome.draft
-        return known.model_copy(
-            update={
-                "answer": draft.text.value,
-                "privacy": Privacy.tightest((question.privacy, draft.text.label)),
-                "mode": outcome.mode or start.mode,
-                "author": draft.author,
-                "confidence": outcome.confidence,
-                "grounding": outcome.grounding,
-                "finish_reason": draft.completion.finish_reason,
-                "queue_s": draft.completion.timings.queue_s,
-                "prompt_s": draft.completion.timings.prompt_s,
-                "first_kept_s": self.first.get(draft.answer_id),
-                "degraded": outcome.degraded,
-                "reason": outcome.reason,
-                "citations": self.citations.get(draft.answer_id, ()),
-                "model_hash": draft.completion.model_hash or "",
-            }
-        )
+        return {
+            "answer": draft.text.value,
+            "privacy": Privacy.tightest((question.privacy, draft.text.label)),
+            "mode": outcome.mode or start.mode,
+            "author": draft.author,
+            "confidence": outcome.confidence,
+            "grounding": outcome.grounding,
+            "finish_reason": draft.completion.finish_reason,
+            "queue_s": draft.completion.timings.queue_s,
+            "prompt_s": draft.completion.timings.prompt_s,
+            "first_kept_s": self.first.get(draft.answer_id),
+            "degraded": outcome.degraded,
+            "reason": outcome.reason,
+            "citations": self.citations.get(draft.answer_id, ()),
+            "model_hash": draft.completion.model_hash or "",
+        }
 
 
 def done(record: Record, answer_id: str) -> Done:
     """The last event of an answer that was recorded without an error."""
-    same = {name: getattr(record, name) for name in Done.model_fields if name != "answer_id"}
-    return Done.model_validate({"answer_id": answer_id, **same})
+    same = {name: getattr(record, name) for name in _OF_THE_RECORD}
+    return Done.model_construct(answer_id=answer_id, **same)
 
 
 def again(record: Record, question: Question) -> tuple[Event, ...]:

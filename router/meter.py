@@ -15,7 +15,7 @@ import struct
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from edgewise.errors import LEAVES, Cancelled, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
 from edgewise.ports import Edge, Side
@@ -146,13 +146,15 @@ class _Noting:
 
     def __init__(self, ledger: Ledger, side: Author, kind: Kind, request: str, version: str = "") -> None:
         self._ledger = ledger
-        self._begun = SideCall(
-            key="", side=side, kind=kind, request=request, prompt_version=version, started_s=ledger.now(), ended_s=0.0
-        )
+        self._side: Author = side
+        self._kind: Kind = kind
+        self._request = request
+        self._version = version
+        self._started_s = ledger.now()
         self.asked = request
         self.over = False
         self.first_s: float | None = None
-        self.known: dict[str, object] = {}
+        self.known: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -160,15 +162,23 @@ class _Noting:
     def __exit__(self, _: object, failure: BaseException | None, __: object) -> None:
         if isinstance(failure, _NOT_MADE):
             return
-        end: dict[str, object] = {
-            "key": content_key(self._begun.side, self._begun.kind, self.asked),
-            "first_s": self.first_s,
-            "ended_s": self._ledger.now(),
-        }
+        error: EdgewiseError | None = None
         if failure is not None and not self.over:
-            kind = failure if isinstance(failure, EdgewiseError) else _kind_of(failure)
-            end |= {"error": kind.code, "reason": kind.reason}
-        self._ledger.calls.append(self._begun.model_copy(update=self.known | end))
+            error = failure if isinstance(failure, EdgewiseError) else _kind_of(failure)
+        call = SideCall(
+            key=content_key(self._side, self._kind, self.asked),
+            side=self._side,
+            kind=self._kind,
+            request=self._request,
+            prompt_version=self._version,
+            started_s=self._started_s,
+            first_s=self.first_s,
+            ended_s=self._ledger.now(),
+            error=error.code if error else "",
+            reason=error.reason if error else "",
+            **self.known,
+        )
+        self._ledger.calls.append(call)
 
 
 class Metered:
@@ -249,8 +259,10 @@ def content_key(side: Author, kind: Kind, asked: str) -> str:
 
 def generation_asked(prompt: Prompt, options: Options) -> str:
     """A prefix of JSON values, each of which ends by itself, before the one text that may be anything."""
-    rare = options.model_dump(include={"grammar", "adapter", "surprisal"}, exclude_defaults=True)
-    return (_json(rare) if rare else "") + _messages(prompt) + _canonical(options.sampling) + options.response_schema
+    rare = ""
+    if options.grammar or options.adapter or options.surprisal:
+        rare = _json(options.model_dump(include={"grammar", "adapter", "surprisal"}, exclude_defaults=True))
+    return rare + _messages(prompt) + _canonical(options.sampling) + options.response_schema
 
 
 def score_asked(prompt: Prompt, continuations: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, Summary, generate_latest
@@ -111,18 +111,18 @@ class Metrics:
             self._calls.labels(call.side, call.kind, call.error or "none").inc()
             self._call_s.labels(call.side, call.kind).observe(call.ended_s - call.started_s)
         for side, tokens in (("edge", record.usage.edge), ("cloud", record.usage.cloud)):
-            self._tokens.labels(side, "prompt").inc(tokens.prompt_tokens)
-            self._tokens.labels(side, "completion").inc(tokens.completion_tokens)
-            self._cached.labels(side).inc(tokens.cached_tokens)
+            _add(self._tokens.labels(side, "prompt"), tokens.prompt_tokens)
+            _add(self._tokens.labels(side, "completion"), tokens.completion_tokens)
+            _add(self._cached.labels(side), tokens.cached_tokens)
         for step in record.steps:
             if "known" in step.numbers:
                 self._information.labels("yes" if step.numbers["known"] else "no").inc()
 
     def _answered(self, record: Record, error: str) -> None:
         self._answers.labels(record.mode, record.author or "none", error).inc()
-        self._retractions.labels(record.mode).inc(record.retractions)
-        self._escalations.labels(record.mode).inc(bool(record.cloud_generates))
-        self._degraded.labels(record.mode).inc(record.degraded)
+        _add(self._retractions.labels(record.mode), record.retractions)
+        _add(self._escalations.labels(record.mode), bool(record.cloud_generates))
+        _add(self._degraded.labels(record.mode), record.degraded)
         if record.grounding is not None:
             self._grounding.labels(record.mode, record.grounding.value).inc()
         if not record.error:  # a quick failure must not flatter a mode
@@ -134,11 +134,11 @@ class Metrics:
         cost, unknown = (
             (self._shadow_cost, self._shadow_unknown_cost) if record.shadow_of else (self._cost, self._unknown_cost)
         )
-        unknown.labels(record.mode).inc(record.cost_usd is None)
+        _add(unknown.labels(record.mode), record.cost_usd is None)
         if record.cost_usd is not None:
             # Without a cloud call it is nothing, or the edge's time at the operator's rate.
             basis = record.cost_basis or ("EDGE_RATE" if record.cost_usd else "NONE")
-            cost.labels(record.mode, basis).inc(record.cost_usd)
+            _add(cost.labels(record.mode, basis), record.cost_usd)
 
     def graded(self, record: Record, grade: Grade) -> None:
         kind = grader_kind(grade.grader)
@@ -154,14 +154,6 @@ class Metrics:
         except EdgewiseError as error:
             self._refused.labels(error.reason).inc()
             raise
-
-    @contextmanager
-    def admitted(self, door: AbstractContextManager[None]) -> Iterator[None]:
-        """Runs the block behind the door, and counts whom it does not let in."""
-        with ExitStack() as behind:
-            with self.refusals():
-                behind.enter_context(door)
-            yield
 
     def watch(self, family: str, read: Reading, label: str = "") -> None:
         """Reads a number of another part of the program whenever Prometheus asks; what nobody watches is not shown."""
@@ -193,6 +185,12 @@ class _Remembering(Generic[MetricT]):
         if found is None:
             found = self._found[labels] = self._metric.labels(*labels)
         return found
+
+
+def _add(counter: Counter, amount: float) -> None:
+    """Nothing is no news; but what was looked up is shown from then on, with a zero."""
+    if amount:
+        counter.inc(amount)
 
 
 class _Watched:

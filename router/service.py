@@ -103,14 +103,16 @@ class Router:
             if question.request_id and not repeated and key in self._running:
                 which = f"request {question.request_id} is being answered"
                 raise Conflict(f"{which}; wait for it, or use another request_id")
+            if not repeated:
+                self._admission.check()
         if repeated:
             for event in repeated:
                 yield event
             return
-        with self.metrics.admitted(self._admission):
+        with self._admission:
             self._running.add(key)
             try:
-                if not origin.is_compared:
+                if not origin.is_compared and self.experiments.is_running:
                     origin = replace(origin, seat=await self.experiments.seat(asked, origin.app))
                 async with aclosing(self._answering.events(question, origin)) as events:
                     async for event in events:

@@ -69,6 +69,15 @@ class Experiments:
 
     # --- while questions are answered -----------------------------------------------------------------------------
 
+    @property
+    def is_running(self) -> bool:
+        """Whether questions have seats at all: in the one that runs, or that stopped by itself and holds its mode."""
+        return bool(self._live or self._held)
+
+    @property
+    def has_shadow(self) -> bool:
+        return self._live is not None and bool(self._live.experiment.shadow)
+
     async def seat(self, question: Question, app: str) -> Seat:
         """The part of a question, as it was asked. Who names a mode gets it, and what may not leave takes no part."""
         experiment = self._live.experiment if self._live else self._held

@@ -37,6 +37,7 @@ _BRIEFLY_MS = 100
 # Any number that nobody else takes: who holds it is the one who upgrades a database on a server.
 _UPGRADING = 0x6564_6765
 Fault = SQLAlchemyError | OSError | sqlite3.Error
+_REFUSALS = (IntegrityError, DataError, sqlite3.IntegrityError, sqlite3.DataError)
 
 
 class Gone(NotReady):
@@ -272,7 +273,10 @@ def _kind(error: Fault) -> type[NotReady]:
     PostgreSQL says so with the class of its SQLSTATE (its manual, appendix A).
     """
     state = _fields(error).get("C", "")[:2]
-    if isinstance(error, IntegrityError | DataError | sqlite3.IntegrityError | sqlite3.DataError) or state in {"22", "23"}:
+    if isinstance(error, IntegrityError | DataError | sqlite3.IntegrityError | sqlite3.DataError) or state in {
+        "22",
+        "23",
+    }:
         return Refused
     return NotReady if isinstance(error, ssl.SSLError) or state in {"28", "3D"} else Gone
 
