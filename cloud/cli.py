@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +10,7 @@ import typer
 
 from cloud.keys_cli import keys_app
 from edgewise import exits
+from edgewise.logs import log_to_stderr
 
 Backend = Literal["openai_compatible", "llama", "replay"]
 
@@ -89,7 +89,7 @@ def serve(
     from cloud.server import serve as serve_gateway
     from edgewise import settings
 
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     for library in ("httpx2", "httpx", "openai"):
         logging.getLogger(library).setLevel(logging.WARNING)  # they tell of every request
     exits.run(

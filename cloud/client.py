@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from typing import Self
-from uuid import uuid4
 
 import grpc
 
@@ -25,6 +24,7 @@ from edgewise.errors import (
     Unanswered,
     Unauthenticated,
 )
+from edgewise.keys import new_id
 from edgewise.place import read_secret
 from edgewise.rpc import open_channel
 from edgewise.types import Chunk, Completion, Findings, Options, Prompt, Query, Released, SideStatus
@@ -82,7 +82,7 @@ class CloudClient:
         request = cloud_pb2.CloudServiceGenerateRequest(
             prompt=pack(prompt.value, types_pb2.Prompt),
             options=pack(options, types_pb2.Options),
-            idempotency_key=uuid4().hex,
+            idempotency_key=new_id(),
         )
         call = self._stub.Generate(request, metadata=self._metadata, timeout=self._timeout_s)
         finished = False
@@ -99,7 +99,7 @@ class CloudClient:
             raise Unanswered(f"{self._where} broke off an answer; see its log")
 
     async def retrieve(self, query: Released[Query], timeout_s: float | None = None) -> Findings:
-        request = cloud_pb2.FetchInfoRequest(query=pack(query.value, types_pb2.Query), idempotency_key=uuid4().hex)
+        request = cloud_pb2.FetchInfoRequest(query=pack(query.value, types_pb2.Query), idempotency_key=new_id())
         timeout = min((limit for limit in (timeout_s, self._timeout_s) if limit is not None), default=None)
         try:
             reply = await self._stub.FetchInfo(request, metadata=self._metadata, timeout=timeout)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from edgewise.errors import (
     Internal,
     Withheld,
 )
-from edgewise.keys import question_hash
+from edgewise.keys import new_id, question_hash
 from edgewise.ports import Cloud, Edge
 from edgewise.types import Event, Options, Passage, Privacy, Question, Record, Sampling, SideStatus
 from router import prompts
@@ -139,7 +138,7 @@ class Answering:
                 _ = job.cancelled() or job.exception()
 
     def request(self, origin: Origin, emit: Emit, ledger: Ledger) -> Request:
-        return Request(origin, self.wall(), ledger, emit, uuid.uuid4().hex)
+        return Request(origin, self.wall(), ledger, emit, new_id())
 
     def desk(self, question: Question, request: Request, options: frozenset[str]) -> Desk:
         """The two sides of one question, wrapped in the order that `meter.py` explains."""

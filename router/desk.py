@@ -7,7 +7,6 @@ them, and returns the one that stays.
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 from edgewise.errors import BrokenOff, CloudUnavailable, EdgewiseError, Internal, OverBudget, Withheld
+from edgewise.keys import new_id
 from edgewise.types import (
     Author,
     Chunk,
@@ -151,7 +151,7 @@ class Writer:
         return await self._side.retrieve(query)
 
     async def _draft(self, prompt: Prompt, options: Options, *, show: bool) -> Draft:
-        answer_id = uuid.uuid4().hex
+        answer_id = new_id()
         text: list[str] = []
         chunks: list[Chunk] = []
         end: Completion | None = None
@@ -269,12 +269,12 @@ class Desk:
     def quote(self, text: Text, question: Question) -> Draft:
         """Words of a passage as a draft of the edge, which chose them and wrote none; links in it lead nowhere."""
         joined = Text.join((question_text(question), text)).derive(defanged(text.value, addresses(question)))
-        return Draft(uuid.uuid4().hex, "edge", joined, Completion(finish_reason="stop", tokens=Tokens(), model=""))
+        return Draft(new_id(), "edge", joined, Completion(finish_reason="stop", tokens=Tokens(), model=""))
 
     def abstain(self, draft: Draft) -> Draft:
         """What is said, whatever the schema, instead of an answer that nothing supports."""
         text = draft.text.derive("I do not know: nothing I can look up answers this.")
-        return replace(draft, answer_id=uuid.uuid4().hex, text=text, logprobs=())
+        return replace(draft, answer_id=new_id(), text=text, logprobs=())
 
     def out_of_budget(self, steps: int) -> str | None:
         """Why a mode that works in steps must come to its end after this many; None while it may go on."""
@@ -305,4 +305,4 @@ def question_text(question: Question) -> Text:
 
 def step(name: str, detail: str = "", where: Author | None = None, numbers: dict[str, float] | None = None) -> Step:
     """A step with a new id; decided by the router unless a side did it."""
-    return Step(id=uuid.uuid4().hex[:8], name=name, where=where or "router", detail=detail, numbers=numbers or {})
+    return Step(id=new_id()[:8], name=name, where=where or "router", detail=detail, numbers=numbers or {})

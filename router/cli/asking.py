@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import textwrap
-import uuid
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -16,6 +15,7 @@ import typer
 
 from edgewise import exits
 from edgewise.errors import EdgewiseError, InvalidInput
+from edgewise.keys import new_id
 from router.cli.local import AsJson, DataDir, EmbeddedCloud, as_given, client, data_directory
 from router.cli.terminal import plain
 
@@ -82,7 +82,7 @@ def chat(
     """Talk: the conversation is remembered. `/mode NAME` changes the mode, `/quit` or Ctrl-D ends."""
     from edgewise.types import Question
 
-    conversation_id = conversation or uuid.uuid4().hex[:12]
+    conversation_id = conversation or new_id()[:12]
     # Between answers the loop rests, so that a line can be read without a thread that Ctrl-C could not end.
     with asyncio.Runner() as runner:
         exits = AsyncExitStack()

@@ -18,6 +18,7 @@ import typer
 
 from edgewise import exits
 from edgewise.errors import EdgeUnavailable, InvalidInput, NotReady
+from edgewise.logs import log_to_stderr
 from router.cli.local import AsJson, DataDir, EmbeddedCloud, data_directory, is_owned, running_daemon
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def up(
     data_dir: DataDir = None,
 ) -> None:
     """Run the daemon. Prints `ready grpc=... http=...` when it can answer; SIGTERM drains and ends it."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every plug-in that it brings along
 
     async def work() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +12,7 @@ from functools import partial
 from typing import Protocol
 
 from edgewise.errors import EdgewiseError, Internal, NotReady
+from edgewise.keys import new_id
 from edgewise.types import Done, Event, Question, Record, Text
 from router.answering import Origin
 from router.compare.judge import Judge
@@ -188,7 +188,7 @@ async def answer(asker: Asker, pair: Pair, judge: Judge | None) -> tuple[Row, An
 async def ask(asker: Asker, pair: Pair) -> Record:
     """The record of the answer; of an attempt that left none, one that says why."""
     # A new request id each time: that of an attempt which a kill cut short would count as a repetition.
-    request_id = uuid.uuid4().hex
+    request_id = new_id()
     origin = Origin(question_id=pair.question.id, isolated=not pair.warm)
     started = time.monotonic()
     done: Done | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgewise.errors import Conflict, EdgewiseError, InvalidInput, NotFound, NotReady
+from edgewise.keys import new_id
 from edgewise.types import Experiment, ExperimentStatus, Grade, Privacy, Question, Record, SideStatus, Text
 from router.egress import Policy
 from router.experiments.assignment import NO_SEAT, Seat, drawn, unit_of
@@ -91,7 +91,7 @@ class Experiments:
             return NO_SEAT
         if experiment.held:
             return Seat(mode=experiment.arms[0].mode)
-        arm = drawn(experiment, unit_of(experiment, question, uuid.uuid4().hex))
+        arm = drawn(experiment, unit_of(experiment, question, new_id()))
         return Seat(experiment.name, arm.mode, arm.weight, arm.mode, history=history)
 
     def answered(self, record: Record) -> None:

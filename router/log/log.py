@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import TypeVar
 import sqlalchemy as sql
 
 from edgewise.errors import NotFound, NotReady
+from edgewise.keys import new_id
 from edgewise.types import Grade, Record, Turn, Unwanted
 from router.egress import Boundary
 from router.log import reading, writing
@@ -132,7 +132,7 @@ class Log:
             if not self._queue.is_open:
                 raise
         dated = grade.model_copy(update={"created_at": written(self._clock())})
-        await self._put(Line(grade=dated, grade_id=uuid.uuid4().hex))
+        await self._put(Line(grade=dated, grade_id=new_id()))
         return dated
 
     def _put(self, line: Line) -> asyncio.Future[None]:

@@ -16,6 +16,7 @@ from router.log.tables import call_rows, calls, grade_row, grades, record_row, r
 
 # Made once: SQLAlchemy takes as long to make one as to run it.
 _ADD_RECORD, _ADD_CALL, _ADD_GRADE = records.insert(), calls.insert(), grades.insert()
+_ROWS_AT_ONCE = 50
 
 
 def put(connection: sql.Connection, lines: Sequence[Line], *, elsewhere: bool) -> None:
@@ -35,17 +36,25 @@ def put(connection: sql.Connection, lines: Sequence[Line], *, elsewhere: bool) -
 
 
 def _add(connection: sql.Connection, insert: sql.Insert, rows: Sequence[Mapping[str, object]]) -> None:
-    """Every answer is written, and SQLite is faster than SQLAlchemy's way to it."""
-    if connection.dialect.name == "sqlite":
-        connection.connection.cursor().executemany(_of_sqlite(insert), rows)
-    else:
+    """Every answer is written, and SQLite is faster than SQLAlchemy's way to it.
+
+    All rows in one statement: Python's sqlite3 gives the interpreter's lock away several times for each that it runs.
+    """
+    if connection.dialect.name != "sqlite":
         connection.execute(insert, rows)
+        return
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        statement, columns = _of_sqlite(insert, len(some))
+        connection.connection.cursor().execute(statement, [row[column] for row in some for column in columns])
 
 
 @cache
-def _of_sqlite(insert: sql.Insert) -> str:
-    columns = [column.name for column in insert.table.columns if column.name != "seq"]
-    return str(insert.compile(dialect=sqlite.dialect(paramstyle="named"), column_keys=columns))
+def _of_sqlite(insert: sql.Insert, count: int) -> tuple[str, tuple[str, ...]]:
+    """The statement for so many rows, and the columns whose values it takes, row by row."""
+    columns = tuple(column.name for column in insert.table.columns if column.name != "seq")
+    one = str(insert.compile(dialect=sqlite.dialect(), column_keys=columns))
+    return one + (", (" + ", ".join("?" * len(columns)) + ")") * (count - 1), columns
 
 
 def _put_grade(connection: sql.Connection, grade: Grade, grade_id: str, *, elsewhere: bool) -> None:

@@ -11,10 +11,10 @@ import importlib.metadata
 import logging
 import os
 import threading
-import uuid
 from collections.abc import Callable
 
 from edgewise.errors import InvalidInput
+from edgewise.keys import new_id
 from edgewise.types import Grade, Record
 from router.egress.boundary import Boundary
 from router.egress.outlet import Outlet, Undelivered
@@ -36,7 +36,7 @@ class Telemetry:
         who = {
             names.SERVICE_NAME: settings.service_name,
             names.SERVICE_VERSION: importlib.metadata.version("edgewise"),
-            names.SERVICE_INSTANCE: uuid.uuid4().hex,
+            names.SERVICE_INSTANCE: new_id(),
         }
         self.traces = trace_lane(who, settings.queue)
         self.grades = grade_lane(who, settings.queue)
