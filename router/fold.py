@@ -98,7 +98,7 @@ class Fold:
 def done(record: Record, answer_id: str) -> Done:
     """The last event of an answer that was recorded without an error."""
     same = {name: getattr(record, name) for name in _OF_THE_RECORD}
-    return Done.model_construct(answer_id=answer_id, **same)
+    return Done.model_validate({"answer_id": answer_id, **same})
 
 
 def again(record: Record, question: Question) -> tuple[Event, ...]:

@@ -45,6 +45,7 @@ from router.egress.audit import NotAudited
 Clock = Callable[[], float]
 PlainSide = Side[Prompt, Query]
 Kind = Literal["generate", "retrieve", "score", "read", "embed"]
+_NO_TOKENS = Tokens()
 _AT_WORK = {name for name, error in LEAVES.items() if error.may_be_at_work}
 
 
@@ -106,8 +107,8 @@ class Ledger:
     @property
     def usage(self) -> Usage:
         return Usage(
-            edge=sum((call.tokens for call in self.of("edge")), Tokens()),
-            cloud=sum((call.tokens for call in self.of("cloud")), Tokens()),
+            edge=sum((call.tokens for call in self.of("edge")), _NO_TOKENS),
+            cloud=sum((call.tokens for call in self.of("cloud")), _NO_TOKENS),
         )
 
     @property
@@ -130,7 +131,7 @@ class Ledger:
     @property
     def flops(self) -> float | None:
         """Of both sides, or None when that of a call which counted tokens is unknown."""
-        counts = [call.flops for call in self.calls if call.tokens != Tokens()]
+        counts = [call.flops for call in self.calls if call.tokens != _NO_TOKENS]
         return None if any(count is None for count in counts) else sum(count or 0.0 for count in counts)
 
 

@@ -111,18 +111,18 @@ class Metrics:
             self._calls.labels(call.side, call.kind, call.error or "none").inc()
             self._call_s.labels(call.side, call.kind).observe(call.ended_s - call.started_s)
         for side, tokens in (("edge", record.usage.edge), ("cloud", record.usage.cloud)):
-            _add(self._tokens.labels(side, "prompt"), tokens.prompt_tokens)
-            _add(self._tokens.labels(side, "completion"), tokens.completion_tokens)
-            _add(self._cached.labels(side), tokens.cached_tokens)
+            self._tokens.add(tokens.prompt_tokens, side, "prompt")
+            self._tokens.add(tokens.completion_tokens, side, "completion")
+            self._cached.add(tokens.cached_tokens, side)
         for step in record.steps:
             if "known" in step.numbers:
                 self._information.labels("yes" if step.numbers["known"] else "no").inc()
 
     def _answered(self, record: Record, error: str) -> None:
         self._answers.labels(record.mode, record.author or "none", error).inc()
-        _add(self._retractions.labels(record.mode), record.retractions)
-        _add(self._escalations.labels(record.mode), bool(record.cloud_generates))
-        _add(self._degraded.labels(record.mode), record.degraded)
+        self._retractions.add(record.retractions, record.mode)
+        self._escalations.add(bool(record.cloud_generates), record.mode)
+        self._degraded.add(record.degraded, record.mode)
         if record.grounding is not None:
             self._grounding.labels(record.mode, record.grounding.value).inc()
         if not record.error:  # a quick failure must not flatter a mode
@@ -134,11 +134,11 @@ class Metrics:
         cost, unknown = (
             (self._shadow_cost, self._shadow_unknown_cost) if record.shadow_of else (self._cost, self._unknown_cost)
         )
-        _add(unknown.labels(record.mode), record.cost_usd is None)
+        unknown.add(record.cost_usd is None, record.mode)
         if record.cost_usd is not None:
             # Without a cloud call it is nothing, or the edge's time at the operator's rate.
             basis = record.cost_basis or ("EDGE_RATE" if record.cost_usd else "NONE")
-            _add(cost.labels(record.mode, basis), record.cost_usd)
+            cost.add(record.cost_usd, record.mode, basis)
 
     def graded(self, record: Record, grade: Grade) -> None:
         kind = grader_kind(grade.grader)
@@ -186,11 +186,10 @@ class _Remembering(Generic[MetricT]):
             found = self._found[labels] = self._metric.labels(*labels)
         return found
 
-
-def _add(counter: Counter, amount: float) -> None:
-    """Nothing is no news; but what was looked up is shown from then on, with a zero."""
-    if amount:
-        counter.inc(amount)
+    def add(self: _Remembering[Counter], amount: float, *labels: str) -> None:
+        """Nothing is no news, but it is shown from the first time on."""
+        if amount or labels not in self._found:
+            self.labels(*labels).inc(amount)
 
 
 class _Watched:

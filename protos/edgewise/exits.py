@@ -13,6 +13,8 @@ from typing import TypeVar
 from edgewise.errors import EdgewiseError, InvalidInput
 
 T = TypeVar("T")
+# So many new containers before the collector looks: what a request leaves behind goes without it.
+_GARBAGE = 10_000
 
 
 def run(work: Coroutine[object, object, T]) -> T:
@@ -27,6 +29,7 @@ def ready(**places: str) -> None:
     """Prints `ready NAME=PLACE ...`, without empty places. What is loaded by now stays: it is no garbage."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_GARBAGE, 10, 10)
     print("ready", *(f"{name}={place}" for name, place in places.items() if place), flush=True)  # noqa: T201 - for whoever started us
 
 

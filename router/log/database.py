@@ -32,6 +32,8 @@ HEAD = "0002"
 """The newest file of `migrations/versions`."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _TIMEOUT_S = 5.0
+# At a checkpoint a write waits for the disk; by then most pages were written several times, and go there once.
+_CHECKPOINT_PAGES = 4000
 _SERVER_TIMEOUT_S = 10.0
 _BRIEFLY_MS = 100
 # Any number that nobody else takes: who holds it is the one who upgrades a database on a server.
@@ -254,6 +256,7 @@ def _tune_sqlite(connection: sqlite3.Connection, _: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
     cursor.execute("PRAGMA secure_delete=ON")
     cursor.execute(f"PRAGMA busy_timeout={_TIMEOUT_S * 1000:.0f}")
     cursor.close()
