@@ -208,13 +208,14 @@ class Answering:
             record = fold.record(start, question, outcome if failure is None else None, failure)
             if origin.purse is not None:
                 origin.purse.settle(ledger.owed_usd if record.cost_usd is None else record.cost_usd)
-            await self._keep(record, ledger)
-            self.observers.observe(record, tuple(ledger.calls))
-            self.experiments.answered(record)
+            kept = self._in_the_background(self.records.write(record, ledger.calls))
             log.info(
                 "answered record=%s mode=%s author=%s total_s=%.3f error=%s",
                 record.record_id, record.mode, record.author, record.total_s, record.error or "none",
             )  # fmt: skip
+            await asyncio.shield(kept)  # it is written to the end, even if the caller leaves meanwhile
+            self.observers.observe(record, tuple(ledger.calls))
+            self.experiments.answered(record)
         await send(done(record, outcome.draft.answer_id))
         self._beside(question, record, origin)
 
@@ -321,10 +322,6 @@ class Answering:
             arm=seat.arm,
             shadow_of=seat.shadow_of,
         )
-
-    async def _keep(self, record: Record, ledger: Ledger) -> None:
-        """Writes the record to the end, even if the caller leaves meanwhile."""
-        await asyncio.shield(self._in_the_background(self.records.write(record, ledger.calls)))
 
     def _remember(self, app: str, passages: tuple[Passage, ...]) -> None:
         self._in_the_background(asyncio.create_task(self._kept_on_the_edge(passages, info_of(app))))
