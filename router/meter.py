@@ -149,9 +149,7 @@ class _Noting:
         self._ledger = ledger
         self._side: Author = side
         self._kind: Kind = kind
-        self._request = request
-        self._version = version
-        self._started_s = ledger.now()
+        self._begun: dict[str, Any] = {"request": request, "prompt_version": version, "started_s": ledger.now()}
         self.asked = request
         self.over = False
         self.first_s: float | None = None
@@ -163,23 +161,12 @@ class _Noting:
     def __exit__(self, _: object, failure: BaseException | None, __: object) -> None:
         if isinstance(failure, _NOT_MADE):
             return
-        error: EdgewiseError | None = None
+        end: dict[str, Any] = {"first_s": self.first_s, "ended_s": self._ledger.now(), **self.known}
         if failure is not None and not self.over:
             error = failure if isinstance(failure, EdgewiseError) else _kind_of(failure)
-        call = SideCall(
-            key=content_key(self._side, self._kind, self.asked),
-            side=self._side,
-            kind=self._kind,
-            request=self._request,
-            prompt_version=self._version,
-            started_s=self._started_s,
-            first_s=self.first_s,
-            ended_s=self._ledger.now(),
-            error=error.code if error else "",
-            reason=error.reason if error else "",
-            **self.known,
-        )
-        self._ledger.calls.append(call)
+            end |= {"error": error.code, "reason": error.reason}
+        key = content_key(self._side, self._kind, self.asked)
+        self._ledger.calls.append(SideCall(key=key, side=self._side, kind=self._kind, **self._begun, **end))
 
 
 class Metered:

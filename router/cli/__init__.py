@@ -12,7 +12,7 @@ from router.cli.asking import ask, chat
 from router.cli.audit import audit
 from router.cli.daemon import status, stop, up
 from router.cli.doctor import doctor
-from router.cli.documents import ingest
+from router.cli.documents import documents, ingest
 from router.cli.experiment import experiment
 from router.cli.explaining import explain
 from router.cli.forget import forget
@@ -40,6 +40,7 @@ for command in (
     chat,
     explain,
     ingest,
+    documents,
     compare,
     report,
     replay,

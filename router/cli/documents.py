@@ -1,4 +1,4 @@
-"""`ingest`."""
+"""`ingest` and `documents`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from edgewise import exits
 from edgewise.errors import InvalidInput, NotFound
 from router.cli.asking import label
 from router.cli.local import AsJson, DataDir, client, data_directory
+from router.cli.terminal import plain
 
 if TYPE_CHECKING:
     from edge.ingest.folder import File, Found
@@ -55,6 +56,34 @@ def ingest(
     _report(results, as_json=as_json)
     if any(result.status == "FAILED" for result in results):
         raise typer.Exit(1)
+
+
+def documents(
+    collection: Annotated[str, typer.Option(help="Only those of this collection.")] = "",
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """List what the edge knows, oldest first, with the ids that `forget --document` takes."""
+    place = data_directory(data_dir)
+
+    async def work() -> tuple[Document, ...]:
+        async with client(place) as edgewise:
+            return await edgewise.documents(collection)
+
+    found = exits.run(work())
+    if as_json:
+        print(json.dumps([document.model_dump(mode="json") for document in found], ensure_ascii=False, indent=2))
+    elif found:
+        print(plain("\n".join(map(_line_of, found))))
+    else:
+        within = f" in the collection {collection}" if collection else ""
+        print(f"no documents{within}; add some with `edgewise ingest`")
+
+
+def _line_of(document: Document) -> str:
+    """Two lines, so that the id is whole on a narrow terminal, too."""
+    facts = (document.collection, document.label.lower(), f"{document.passages} passages", document.ingested_at)
+    return f"{document.id}  {' · '.join(facts)}\n  {document.source}"
 
 
 async def ingest_paths(

@@ -20,9 +20,7 @@ def forget(
     conversation: Annotated[str, typer.Option(help="All records of a conversation.")] = "",
     document: Annotated[
         str,
-        typer.Option(
-            help="A document, and the records that cite it: the id of a citation in `log RECORD_ID`, up to its colon."
-        ),
+        typer.Option(help="A document by its id, which `documents` lists, and the records that cite it."),
     ] = "",
     app: Annotated[
         str, typer.Option(help="Of this app only; without anything else everything of it, its token too.")

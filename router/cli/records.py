@@ -232,6 +232,7 @@ def lines_of(records: tuple[Record, ...]) -> Iterator[str]:
             f"{record.total_s:.2f} s",
             _cost(record),
             f"graded {sum(grades) / len(grades):.2f}" if grades else "ungraded",
+            *([f"for {record.app}"] if record.app else []),
             *(["shadow, shown to nobody"] if record.shadow_of else []),
         )
         yield f"{record.record_id}  {' · '.join(facts)}"

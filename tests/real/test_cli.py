@@ -126,6 +126,24 @@ def test_documents_go_to_the_daemon(daemon: Daemon, tmp_path: Path) -> None:
     assert (shown["status"], Path(shown["source"])) == ("UNCHANGED", tmp_path / "good.md")
 
 
+def test_documents_are_listed_by_the_ids_that_forget_takes(daemon: Daemon, tmp_path: Path) -> None:
+    file = tmp_path / "shed.md"
+    file.write_text("The shed is painted red.")
+    edgewise("ingest", file, "--collection", "sheds", "--private", data_dir=daemon.data_dir)
+    listed = edgewise("documents", "--collection", "sheds", data_dir=daemon.data_dir).stdout
+    found = re.fullmatch(r"(\w{32})  sheds · private · 1 passages · \S+\n  (.*)\n", listed)
+    assert found is not None
+    assert Path(found[2]) == file
+    every = json.loads(edgewise("documents", "--json", data_dir=daemon.data_dir).stdout)
+    assert found[1] in [document["id"] for document in every]
+    assert edgewise("forget", "--document", found[1], data_dir=daemon.data_dir).returncode == 0
+    done = edgewise("documents", "--collection", "sheds", data_dir=daemon.data_dir)
+    assert (done.returncode, done.stdout) == (
+        0,
+        "no documents in the collection sheds; add some with `edgewise ingest`\n",
+    )
+
+
 def test_a_record_is_shown_and_graded(daemon: Daemon) -> None:
     edgewise("ask", PARIS, "--mode", "cloud_only", data_dir=daemon.data_dir)
     key = newest(daemon).record_id

@@ -23,6 +23,12 @@ def test_a_price_says_what_it_stands_on() -> None:
     assert said[-1] == "3 of 3 ungraded"
 
 
+def test_what_an_app_asked_is_told_from_what_its_owner_did() -> None:
+    lines = list(lines_of((record("a", app="notes"), record("b"))))
+    assert lines[0].endswith(" · for notes")
+    assert "for" not in lines[2].split()
+
+
 def test_a_shadow_is_told_from_what_somebody_asked() -> None:
     asked, shadow = record("a"), record("b", shadow_of="a")
     lines = list(lines_of((asked, shadow)))
