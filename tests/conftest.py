@@ -21,6 +21,12 @@ def pytest_configure() -> None:
     settings.load_profile("here")
 
 
+def pytest_unconfigure() -> None:
+    if natives := sys.modules.get("llama_cpp._utils"):
+        natives.outnull_file.close()  # which it leaves to the end of the process, where that is a warning
+        natives.errnull_file.close()
+
+
 def _guard(event: str, arguments: tuple[object, ...]) -> None:
     if event in {"socket.connect", "socket.sendto"}:
         address = arguments[1]

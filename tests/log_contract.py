@@ -57,6 +57,16 @@ class Remembering:
 
         subject.with_log(work)
 
+    def test_all_that_is_written_at_once_is_there_with_its_calls(self, subject: Subject) -> None:
+        async def work(log: Log) -> None:
+            names = [f"r{place}" for place in range(130)]
+            await asyncio.gather(*(log.write(record(name), (call(f"{name}/1"), call(f"{name}/2"))) for name in names))
+            assert await ids(log) == names[::-1]
+            for name in names:
+                assert [made.key for made in await log.calls(name)] == [f"{name}/1", f"{name}/2"]
+
+        subject.with_log(work)
+
     def test_pages_can_be_of_one_mode_conversation_or_time(self, subject: Subject) -> None:
         async def work(log: Log) -> None:
             await log.write(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,7 +23,7 @@ from router.egress.verify import verified
 from tests.faults.invariants import Books, Heard, Taken, check_answer, check_end
 from tests.faults.stand import Sinks, Stand, standing
 from tests.routers import TOKEN, an_edge, database_gone, until
-from tests.sides import UNSURE, FakeEdge, Say
+from tests.sides import UNSURE, Say
 
 MODES = ("cloud_only", "post_arbitration", "cloud_info_edge_rag")
 
@@ -32,11 +32,12 @@ def meet(
     directory: Path,
     sinks: Sinks,
     work: Callable[[Stand, Books], Awaitable[None]],
-    edge: FakeEdge | None = None,
+    *,
     settings: RouterSettings = RouterSettings(gain_threshold=0),
+    cloud: Mapping[str, object] = {},
 ) -> None:
     async def main() -> None:
-        async with standing(directory, sinks, edge or an_edge(UNSURE), router=settings) as stand:
+        async with standing(directory, sinks, an_edge(UNSURE), cloud=cloud, router=settings) as stand:
             books = Books(stand)
             await work(stand, books)
         books.check_sinks()
@@ -81,7 +82,8 @@ def test_a_thousand_callers_at_once(tmp_path: Path, sinks: Sinks) -> None:
                 check_answer(answered, Question(text="any", mode=one.done.mode))
         await asked_in_all_modes(stand, books)
 
-    meet(tmp_path, sinks, work, settings=RouterSettings(gain_threshold=0, max_concurrent=8))
+    patient = {"timeout_s": 30, "connect_timeout_s": 30}  # all thousand are on the processor before the upstream is
+    meet(tmp_path, sinks, work, settings=RouterSettings(gain_threshold=0, max_concurrent=8), cloud=patient)
 
 
 async def _heard(client: Client, question: Question) -> Heard:

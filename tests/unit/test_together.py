@@ -33,6 +33,24 @@ def test_what_is_wanted_meanwhile_is_the_next_piece_and_each_hears_of_its_own() 
     assert [str(one) if one else None for one in found] == [None, None, None, "3", None]
 
 
+def test_only_what_had_company_waits_for_company() -> None:
+    pieces: list[list[int]] = []
+
+    def work(wanted: Sequence[int]) -> Sequence[Exception | None]:
+        pieces.append(list(wanted))
+        return [None] * len(wanted)
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            together = Together(thread, work)
+            for numbers in ((0, 1, 2), (3, 4), (5,), (6, 7)):
+                await asyncio.gather(*map(together.do, numbers))
+
+    asyncio.run(main())
+    # 0 began alone; 3 waited for 4, and 5 for nobody that came; so 6 did not wait.
+    assert pieces == [[0], [1, 2], [3, 4], [5], [6], [7]]
+
+
 def test_nobody_waits_for_a_thread_that_has_ended() -> None:
     async def main() -> None:
         thread = ThreadPoolExecutor(1)
