@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.faults.stand import Stand
+from tests.faults.stand import SILENT, Stand
 from tests.faults.wire import Moment, Way
 
 Provoke = Callable[[Stand], Awaitable[None]]
@@ -113,15 +113,21 @@ CLOUD: Comes = "the cloud"
 LATE: Comes = "nothing in time"
 _FAR: tuple[Fault, ...] = (
     Fault("upstream refuses connections", far("refused"), EDGE, "cannot be reached"),
-    Fault("upstream accepts and never answers", far("black hole"), EDGE, "sent nothing for 0.3 s"),
-    Fault("upstream half-open from the start", far("half-open"), EDGE, "sent nothing for 0.3 s"),
-    Fault("upstream half-open after a token", far("half-open", "after the first token"), BROKEN, "sent nothing"),
-    Fault("upstream drips a byte a second", far("drip"), EDGE, "sent nothing for 0.3 s"),
+    Fault("upstream accepts and never answers", far("black hole"), EDGE, "sent nothing for 0.3 s", cloud=SILENT),
+    Fault("upstream half-open from the start", far("half-open"), EDGE, "sent nothing for 0.3 s", cloud=SILENT),
+    Fault(
+        "upstream half-open after a token",
+        far("half-open", "after the first token"),
+        BROKEN,
+        "sent nothing",
+        cloud=SILENT,
+    ),
+    Fault("upstream drips a byte a second", far("drip"), EDGE, "sent nothing for 0.3 s", cloud=SILENT),
     Fault("upstream cut before the first token", far("cut", "before the first token"), EDGE),
     Fault("upstream cut after the first token", far("cut", "after the first token"), BROKEN),
     Fault("upstream reset before the first token", far("reset", "before the first token"), EDGE),
     Fault("upstream reset after the first token", far("reset", "after the first token"), BROKEN),
-    Fault("upstream speaks another protocol", far("garbage"), EDGE),
+    Fault("upstream speaks another protocol", far("garbage"), EDGE, cloud=SILENT),
     Fault("upstream is slow", far("slow"), CLOUD),
     Fault("upstream has no TLS", nothing, EDGE, "cannot be reached", cloud={"base_url": "https://{far}/v1"}),
     Fault("429 with Retry-After", upstream("429"), EDGE, "429"),
@@ -138,8 +144,8 @@ _FAR: tuple[Fault, ...] = (
     Fault("other JSON", upstream("other-json"), EDGE, "check cloud.base_url"),
     Fault("an error in the middle", upstream("error-midway"), BROKEN, "the engine died"),
     Fault("an end in the middle", upstream("short"), BROKEN, "not a whole answer"),
-    Fault("silence in the middle", upstream("hang-midway"), BROKEN, "sent nothing"),
-    Fault("keep-alives for ever", upstream("keep-alive"), BROKEN, "sent nothing"),
+    Fault("silence in the middle", upstream("hang-midway"), BROKEN, "sent nothing", cloud=SILENT),
+    Fault("keep-alives for ever", upstream("keep-alive"), BROKEN, "sent nothing", cloud=SILENT),
     Fault("an answer withheld by the provider", upstream("filter"), BROKEN, "withheld"),
     Fault("no usage", upstream("no-usage"), CLOUD),
     Fault("a failure, then an answer", upstream("flaky-1"), CLOUD),
@@ -167,8 +173,8 @@ _NEAR: tuple[Fault, ...] = (
     Fault("gateway is slow", near("slow"), CLOUD),
     Fault("gateway gone", gateway_gone, EDGE, "", ALL),
     Fault("gateway restarted", gateway_restarted, CLOUD),
-    Fault("gateway restarted before the first token", gateway_restarted_during("hang"), EDGE),
-    Fault("gateway restarted after the first token", gateway_restarted_during("hang-midway"), BROKEN),
+    Fault("gateway restarted before the first token", gateway_restarted_during("hang"), EDGE, cloud=SILENT),
+    Fault("gateway restarted after the first token", gateway_restarted_during("hang-midway"), BROKEN, cloud=SILENT),
     Fault("gateway's name is unknown", nothing, EDGE, "cannot be reached", ALL, gateway_address=f"{'x' * 64}.test:1"),
     Fault("gateway has no TLS", nothing, EDGE, "has no TLS", ALL, gateway_address="https://{near}"),
     Fault("gateway refuses the token", nothing, EDGE, "refused the token", ALL, token="another"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,10 +34,9 @@ def meet(
     work: Callable[[Stand, Books], Awaitable[None]],
     *,
     settings: RouterSettings = RouterSettings(gain_threshold=0),
-    cloud: Mapping[str, object] = {},
 ) -> None:
     async def main() -> None:
-        async with standing(directory, sinks, an_edge(UNSURE), cloud=cloud, router=settings) as stand:
+        async with standing(directory, sinks, an_edge(UNSURE), router=settings) as stand:
             books = Books(stand)
             await work(stand, books)
         books.check_sinks()
@@ -82,8 +81,7 @@ def test_a_thousand_callers_at_once(tmp_path: Path, sinks: Sinks) -> None:
                 check_answer(answered, Question(text="any", mode=one.done.mode))
         await asked_in_all_modes(stand, books)
 
-    patient = {"timeout_s": 30, "connect_timeout_s": 30}  # all thousand are on the processor before the upstream is
-    meet(tmp_path, sinks, work, settings=RouterSettings(gain_threshold=0, max_concurrent=8), cloud=patient)
+    meet(tmp_path, sinks, work, settings=RouterSettings(gain_threshold=0, max_concurrent=8))
 
 
 async def _heard(client: Client, question: Question) -> Heard:
