@@ -28,7 +28,7 @@ from edgewise.types import Done, Privacy, Question, Record, Value
 from router.config import RouterSettings
 from tests.collectors import collecting
 from tests.faults.invariants import NOT_LET_IN, Taken
-from tests.faults.stand import Misbehaving, Sinks, Stand, standing
+from tests.faults.stand import SILENT, Misbehaving, Sinks, Stand, standing
 from tests.routers import VARIANTS, an_edge
 from tests.sides import UNSURE
 
@@ -230,7 +230,7 @@ def rss_mb() -> float:
 
 async def _soaked(directory: Path, sinks: Sinks, calls: int, seed: int) -> tuple[Soak, int]:
     settings = RouterSettings(gain_threshold=0, max_concurrent=_USERS - 1)  # so that some are refused
-    async with standing(directory, sinks, an_edge(UNSURE), router=settings) as stand:
+    async with standing(directory, sinks, an_edge(UNSURE), cloud=SILENT, router=settings) as stand:
         for wire in (stand.near, stand.far):
             wire.is_kept, wire.forbidden = False, SECRET.encode()
         stand.book.is_watched = False
