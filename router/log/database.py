@@ -114,9 +114,9 @@ class Database:
             )
 
     def close(self) -> None:
-        if self._kept is not None:
-            self._kept.close()
-            self._kept = None
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
         self._engine.dispose()
 
     def _let_out(self, writes: Sequence[Line]) -> AbstractContextManager[object]:
@@ -276,10 +276,7 @@ def _kind(error: Fault) -> type[NotReady]:
     PostgreSQL says so with the class of its SQLSTATE (its manual, appendix A).
     """
     state = _fields(error).get("C", "")[:2]
-    if isinstance(error, IntegrityError | DataError | sqlite3.IntegrityError | sqlite3.DataError) or state in {
-        "22",
-        "23",
-    }:
+    if isinstance(error, _REFUSALS) or state in {"22", "23"}:
         return Refused
     return NotReady if isinstance(error, ssl.SSLError) or state in {"28", "3D"} else Gone
 

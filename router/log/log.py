@@ -118,7 +118,7 @@ class Log:
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def write(self, record: Record, calls: Sequence[SideCall]) -> asyncio.Future[None]:
-        """Begins at once, and goes on if nobody waits for it."""
+        """It is written also if nobody waits for it."""
         return self._put(Line(record=record, calls=tuple(calls)))
 
     async def grade(self, grade: Grade) -> Grade:
